@@ -1,0 +1,12 @@
+//! Postgres: the only crate that names diesel.
+//!
+//! One module per entity, each of free functions that take a connection. The caller owns the transaction
+//! ([`transaction`]); no function does outside I/O. Row types stay inside; what goes in and out are plain structs of this
+//! crate built from `registry-types`.
+
+mod error;
+mod pool;
+mod schema;
+
+pub use error::{DbError, DbResult};
+pub use pool::{Connection, Pool, migrate, revert_all};

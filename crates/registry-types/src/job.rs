@@ -1,0 +1,35 @@
+//! What the API asks of the worker. The two programs know each other only through these and the database.
+
+use serde::{Deserialize, Serialize};
+
+use crate::ids::{IntakeId, RegistryNamespaceId};
+use crate::text_enum;
+
+text_enum! {
+    pub enum JobKind { Intake = "intake", RegistryTest = "registry_test", Housekeeping = "housekeeping" }
+}
+
+/// One job's input. Never holds a credential.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub enum JobPayload {
+    Intake {
+        intake: IntakeId,
+    },
+    RegistryTest {
+        namespace: RegistryNamespaceId,
+    },
+    /// Removes what is out of date: expired idempotency keys and sessions, staging leftovers.
+    Housekeeping {},
+}
+
+impl JobPayload {
+    #[must_use]
+    pub const fn kind(&self) -> JobKind {
+        match self {
+            Self::Intake { .. } => JobKind::Intake,
+            Self::RegistryTest { .. } => JobKind::RegistryTest,
+            Self::Housekeeping {} => JobKind::Housekeeping,
+        }
+    }
+}

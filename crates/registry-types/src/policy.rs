@@ -1,0 +1,151 @@
+//! The policy document: what is demanded of an image before its version becomes active.
+
+use serde::{Deserialize, Serialize};
+
+use crate::advisory::Severity;
+use crate::intake::CheckName;
+use crate::profile::Profile;
+
+/// How one check's outcome counts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Requirement {
+    /// Without a clear result (`error`, `unknown`, missing) nothing becomes active.
+    pub required: bool,
+    /// A `fail` rejects; otherwise it only warns (shadow mode).
+    pub enforced: bool,
+}
+
+impl Requirement {
+    pub const STRICT: Self = Self { required: true, enforced: true };
+}
+
+/// The typed policy document. Defaults are those of the publishing handbook.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Policy {
+    pub requirements: Requirements,
+    pub vulnerabilities: VulnerabilityPolicy,
+    pub permissions: PermissionPolicy,
+}
+
+/// One requirement per check: exhaustive, so that a new check forces a decision.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Requirements {
+    pub image: Requirement,
+    pub signature: Requirement,
+    pub archive: Requirement,
+    pub vulnerabilities: Requirement,
+    pub secrets: Requirement,
+    pub package_manifest: Requirement,
+    pub ui: Requirement,
+    pub permissions: Requirement,
+}
+
+impl Default for Requirements {
+    fn default() -> Self {
+        let strict = Requirement::STRICT;
+        Self {
+            image: strict,
+            signature: strict,
+            archive: strict,
+            vulnerabilities: strict,
+            secrets: strict,
+            package_manifest: strict,
+            ui: strict,
+            permissions: strict,
+        }
+    }
+}
+
+impl Requirements {
+    #[must_use]
+    pub const fn of(&self, check: CheckName) -> Requirement {
+        match check {
+            CheckName::Image => self.image,
+            CheckName::Signature => self.signature,
+            CheckName::Archive => self.archive,
+            CheckName::Vulnerabilities => self.vulnerabilities,
+            CheckName::Secrets => self.secrets,
+            CheckName::PackageManifest => self.package_manifest,
+            CheckName::Ui => self.ui,
+            CheckName::Permissions => self.permissions,
+        }
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct VulnerabilityPolicy {
+    /// Findings of at least this severity reject.
+    pub reject_at: Severity,
+    /// Findings of at least this severity, below `reject_at`, warn.
+    pub warn_at: Severity,
+    /// Advisory data older than this is stale: the outcome is `unknown`.
+    pub max_advisory_age_hours: u32,
+    /// What the bundled starter advisory set counts as in development; in production it is always `unknown`.
+    pub accept_starter_set_in_development: bool,
+}
+
+impl Default for VulnerabilityPolicy {
+    fn default() -> Self {
+        Self {
+            reject_at: Severity::High,
+            warn_at: Severity::Medium,
+            max_advisory_age_hours: 72,
+            accept_starter_set_in_development: true,
+        }
+    }
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct PermissionPolicy {
+    /// Hosts that a module may name in its network list: exact, or `*.example.org`. `None` = any named host.
+    pub network_allow: Option<Vec<String>>,
+    /// Whether a module may ask for the whole network (`true`, `*`, `0.0.0.0/0`).
+    pub allow_any_network: bool,
+    /// Whether `database: ["delete"]` is allowed.
+    pub allow_database_delete: bool,
+}
+
+impl Default for PermissionPolicy {
+    fn default() -> Self {
+        Self { network_allow: None, allow_any_network: false, allow_database_delete: true }
+    }
+}
+
+/// Why a policy document does not load.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum PolicyError {
+    #[error("vulnerabilities.warn_at must not be above vulnerabilities.reject_at, and neither may be UNKNOWN")]
+    Thresholds,
+    #[error("checks that prove what the image is (image, archive) must stay required and enforced")]
+    Foundations,
+}
+
+impl Policy {
+    /// # Errors
+    /// When the document contradicts itself or switches off what every verdict rests on.
+    pub fn validate(&self) -> Result<(), PolicyError> {
+        let v = &self.vulnerabilities;
+        if v.reject_at == Severity::Unknown || v.warn_at == Severity::Unknown || !v.reject_at.at_least(v.warn_at) {
+            return Err(PolicyError::Thresholds);
+        }
+        let r = &self.requirements;
+        if r.image != Requirement::STRICT || r.archive != Requirement::STRICT {
+            return Err(PolicyError::Foundations);
+        }
+        Ok(())
+    }
+
+    /// Whether the starter advisory set may stand in for synced advisories.
+    #[must_use]
+    pub fn accepts_starter_set(&self, profile: Profile) -> bool {
+        match profile {
+            Profile::Development => self.vulnerabilities.accept_starter_set_in_development,
+            Profile::Production => false,
+        }
+    }
+}

@@ -1,0 +1,1 @@
+//! Who calls, and the right that a handler demands, as extractors.
