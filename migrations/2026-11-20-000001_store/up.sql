@@ -199,8 +199,8 @@ CREATE TABLE versions (
     package_id uuid NOT NULL,
     version text NOT NULL,
     state text NOT NULL,
-    -- The submitted package manifest, or the template document, as it was sent.
-    package_manifest jsonb NOT NULL,
+    -- The submitted package manifest, or the template document, as it was sent: json, not jsonb, which would rewrite numbers.
+    package_manifest json NOT NULL,
     -- What the store shows of it: the format's own descriptor (package-formats), for pages and search.
     descriptor jsonb NOT NULL DEFAULT '{}',
     -- What the author wrote; NULL for packages without an image (templates).
@@ -230,7 +230,8 @@ CREATE TABLE intakes (
     version_id uuid NOT NULL,
     organization_id uuid NOT NULL,
     registry_namespace_id uuid,
-    image_reference text NOT NULL,
+    -- NULL for packages without an image (templates).
+    image_reference text,
     state text NOT NULL,
     -- The step that is being carried out, or that failed.
     step text,
@@ -455,8 +456,8 @@ CREATE TABLE companies (
     organization_id uuid NOT NULL,
     name text NOT NULL,
     description text NOT NULL DEFAULT '',
-    -- Identity of the template it came from, kept so that an export equals the import.
-    template jsonb NOT NULL,
+    -- Identity of the template it came from, kept so that an export equals the import (json: numbers stay as written).
+    template json NOT NULL,
     template_version_id uuid,
     created_by uuid NOT NULL,
     created_at timestamptz NOT NULL DEFAULT now(),
@@ -476,7 +477,7 @@ CREATE TABLE company_agents (
     role text NOT NULL,
     reports_to uuid,
     budget_cents bigint,
-    metadata jsonb,
+    metadata json,
     CONSTRAINT company_agents_pkey PRIMARY KEY (id),
     CONSTRAINT company_agents_ref_key UNIQUE (company_id, local_ref),
     CONSTRAINT company_agents_company_key UNIQUE (company_id, id),

@@ -67,7 +67,7 @@ diesel::table! {
         organization_id -> Uuid,
         name -> Text,
         description -> Text,
-        template -> Jsonb,
+        template -> Json,
         template_version_id -> Nullable<Uuid>,
         created_by -> Uuid,
         created_at -> Timestamptz,
@@ -96,7 +96,7 @@ diesel::table! {
         role -> Text,
         reports_to -> Nullable<Uuid>,
         budget_cents -> Nullable<BigInt>,
-        metadata -> Nullable<Jsonb>,
+        metadata -> Nullable<Json>,
     }
 }
 
@@ -210,7 +210,7 @@ diesel::table! {
         version_id -> Uuid,
         organization_id -> Uuid,
         registry_namespace_id -> Nullable<Uuid>,
-        image_reference -> Text,
+        image_reference -> Nullable<Text>,
         state -> Text,
         step -> Nullable<Text>,
         digest -> Nullable<Text>,
@@ -403,7 +403,7 @@ diesel::table! {
         package_id -> Uuid,
         version -> Text,
         state -> Text,
-        package_manifest -> Jsonb,
+        package_manifest -> Json,
         descriptor -> Jsonb,
         image_reference -> Nullable<Text>,
         digest -> Nullable<Text>,
