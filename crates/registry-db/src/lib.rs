@@ -5,8 +5,9 @@
 //! crate built from `registry-types`.
 
 mod error;
+pub mod notifications;
 mod pool;
 mod schema;
 
 pub use error::{DbError, DbResult};
-pub use pool::{Connection, Pool, migrate, revert_all};
+pub use pool::{Connection, Pool, TransactionBody, migrate, revert_all, transaction};

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use diesel_async::pooled_connection::AsyncDieselConnectionManager;
 use diesel_async::pooled_connection::deadpool;
-use diesel_async::{AsyncConnection as _, AsyncMigrationHarness, AsyncPgConnection};
+use diesel_async::{AsyncConnection, AsyncMigrationHarness, AsyncPgConnection, TransactionManager as _};
 use diesel_migrations::{EmbeddedMigrations, MigrationHarness as _, embed_migrations};
 use secrecy::{ExposeSecret as _, SecretString};
 
@@ -56,6 +56,50 @@ impl Pool {
     }
 }
 
+/// An async closure over a connection whose future may move between threads. Implemented for every such closure; it only
+/// exists because the bound on the future cannot be written on `AsyncFnOnce` itself.
+pub trait TransactionBody<C, R>: AsyncFnOnce(C) -> R + FnOnce(C) -> <Self as TransactionBody<C, R>>::Future {
+    type Future: Future<Output = R>;
+}
+
+impl<F, C, R, Fut> TransactionBody<C, R> for F
+where
+    F: AsyncFnOnce(C) -> R + FnOnce(C) -> Fut,
+    Fut: Future<Output = R>,
+{
+    type Future = Fut;
+}
+
+/// Runs `body` in one transaction: committed on `Ok`, rolled back on `Err`. Inside another transaction it is a
+/// savepoint. Never do outside I/O in `body`.
+///
+/// # Errors
+/// What `body` returns, or the database's refusal to begin or commit.
+pub async fn transaction<R, E, F>(conn: &mut Connection, body: F) -> Result<R, E>
+where
+    for<'c> F: AsyncFnOnce(&'c mut Connection) -> Result<R, E>
+        + TransactionBody<&'c mut Connection, Result<R, E>, Future: Send>
+        + Send,
+    R: Send,
+    E: From<DbError> + Send,
+{
+    type Manager = <Connection as AsyncConnection>::TransactionManager;
+    Manager::begin_transaction(conn).await.map_err(DbError::from)?;
+    match body(&mut *conn).await {
+        Ok(value) => {
+            Manager::commit_transaction(conn).await.map_err(DbError::from)?;
+            Ok(value)
+        }
+        Err(error) => {
+            // The first error tells more than a failed rollback; the pool drops a connection that is left broken.
+            if let Err(rollback) = Manager::rollback_transaction(conn).await {
+                tracing::warn!(error = %rollback, "rollback failed");
+            }
+            Err(error)
+        }
+    }
+}
+
 /// Brings the schema up to date. Run by one process at a time: a Postgres advisory lock guards it.
 ///
 /// # Errors
@@ -86,4 +130,25 @@ async fn run(url: &SecretString, action: impl FnOnce(&mut Harness) -> Outcome + 
         .await
         .map_err(|e| DbError::Unavailable(Box::new(e)))?
         .map_err(|source| DbError::Corrupt { what: "migration", source: Some(source) })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Compiles only while a transaction that borrows from its caller can be moved between threads.
+    #[test]
+    fn a_transaction_borrows_and_is_send() {
+        fn is_send<T: Send>(value: T) -> T {
+            value
+        }
+        async fn uses(conn: &mut Connection, name: &str) -> DbResult<usize> {
+            is_send(transaction(conn, async |conn| -> DbResult<usize> {
+                diesel_async::RunQueryDsl::execute(diesel::sql_query("SELECT 1"), conn).await?;
+                Ok(name.len())
+            }))
+            .await
+        }
+        let _ = uses;
+    }
 }
