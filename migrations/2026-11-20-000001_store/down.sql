@@ -26,6 +26,7 @@ DROP TABLE intake_checks;
 DROP TABLE intakes;
 ALTER TABLE packages DROP CONSTRAINT packages_latest_version_id_fkey;
 DROP TABLE versions;
+DROP TABLE listing_revision;
 DROP TABLE packages;
 DROP TABLE jobs;
 DROP TABLE registry_namespaces;

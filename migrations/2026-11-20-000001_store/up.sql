@@ -194,6 +194,16 @@ CREATE INDEX packages_search_idx ON packages USING gin (search);
 CREATE INDEX packages_trigram_idx ON packages USING gin (search_text gin_trgm_ops);
 CREATE INDEX packages_tags_idx ON packages USING gin (tags);
 
+-- Grows by one in every transaction that changes what a listing shows. One row that each such transaction updates, not a
+-- sequence: a reader never sees a number whose changes it cannot see yet.
+CREATE TABLE listing_revision (
+    only_row boolean NOT NULL DEFAULT true,
+    revision bigint NOT NULL,
+    CONSTRAINT listing_revision_pkey PRIMARY KEY (only_row),
+    CONSTRAINT listing_revision_only_row_check CHECK (only_row)
+);
+INSERT INTO listing_revision (revision) VALUES (0);
+
 CREATE TABLE versions (
     id uuid NOT NULL,
     package_id uuid NOT NULL,
@@ -223,6 +233,7 @@ CREATE TABLE versions (
     CONSTRAINT versions_rejected_check CHECK ((state = 'rejected') = (rejection_code IS NOT NULL))
 );
 CREATE INDEX versions_digest_idx ON versions (digest) WHERE digest IS NOT NULL;
+CREATE INDEX versions_package_idx ON versions (package_id, created_at DESC, id DESC);
 ALTER TABLE packages ADD CONSTRAINT packages_latest_version_id_fkey FOREIGN KEY (latest_version_id) REFERENCES versions (id);
 
 CREATE TABLE intakes (
@@ -254,6 +265,7 @@ CREATE TABLE intakes (
     CONSTRAINT intakes_finished_check CHECK ((state IN ('decided', 'failed')) = (finished_at IS NOT NULL))
 );
 CREATE UNIQUE INDEX intakes_one_open_idx ON intakes (version_id) WHERE state IN ('queued', 'running');
+CREATE INDEX intakes_version_idx ON intakes (version_id, created_at DESC, id DESC);
 CREATE INDEX intakes_organization_idx ON intakes (organization_id, created_at DESC, id DESC);
 
 -- One row per check and intake; a restarted step replaces its row.

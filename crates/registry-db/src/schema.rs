@@ -254,6 +254,13 @@ diesel::table! {
 }
 
 diesel::table! {
+    listing_revision (only_row) {
+        only_row -> Bool,
+        revision -> BigInt,
+    }
+}
+
+diesel::table! {
     manifests (digest) {
         digest -> Text,
         media_type -> Text,
@@ -438,6 +445,7 @@ diesel::allow_tables_to_appear_in_same_query!(
     intakes,
     jobs,
     layer_catalogs,
+    listing_revision,
     manifests,
     memberships,
     organizations,
