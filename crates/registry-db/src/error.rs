@@ -42,6 +42,15 @@ impl DbError {
     }
 }
 
+/// Parses a stored word back into its type.
+pub(crate) fn stored<T>(what: &'static str, text: &str) -> DbResult<T>
+where
+    T: std::str::FromStr,
+    T::Err: std::error::Error + Send + Sync + 'static,
+{
+    text.parse().map_err(|e| DbError::corrupt(what)(Box::new(e)))
+}
+
 impl From<diesel::result::Error> for DbError {
     fn from(error: diesel::result::Error) -> Self {
         use diesel::result::{DatabaseErrorKind as Kind, Error};

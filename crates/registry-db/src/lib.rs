@@ -4,10 +4,20 @@
 //! ([`transaction`]); no function does outside I/O. Row types stay inside; what goes in and out are plain structs of this
 //! crate built from `registry-types`.
 
+pub mod activation;
+pub mod api_keys;
+pub mod audit;
+pub mod content;
 mod error;
+pub mod intakes;
+pub mod jobs;
 pub mod notifications;
 mod pool;
 mod schema;
+pub mod organizations;
+pub mod sessions;
+pub mod users;
+pub mod verdicts;
 
 pub use error::{DbError, DbResult};
 pub use pool::{Connection, Pool, TransactionBody, migrate, revert_all, transaction};

@@ -1,0 +1,138 @@
+//! Users, and who a presented credential belongs to.
+
+use chrono::{DateTime, Utc};
+use diesel::prelude::*;
+use diesel_async::RunQueryDsl;
+use registry_types::ids::{ApiKeyId, OrganizationId, SessionId, UserId};
+use registry_types::names::{Email, OrganizationSlug};
+use registry_types::people::{Role, TrustTier};
+
+use crate::audit::Actor;
+use crate::error::stored;
+use crate::schema::users;
+use crate::{Connection, DbResult};
+
+/// Sha256 of a token or key. The tokens have 256 random bits, so a plain hash is as good as a slow one.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub struct SecretHash(pub [u8; 32]);
+
+impl std::fmt::Debug for SecretHash {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("SecretHash(…)")
+    }
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct User {
+    pub id: UserId,
+    pub email: Email,
+    pub is_superuser: bool,
+    pub created_at: DateTime<Utc>,
+}
+
+/// A user's stored proof: an argon2id hash in PHC form.
+#[derive(Clone)]
+pub struct PasswordRecord {
+    pub user: User,
+    pub password_hash: String,
+}
+
+#[derive(Clone)]
+pub struct NewUser {
+    pub email: Email,
+    /// PHC string.
+    pub password_hash: String,
+    pub is_superuser: bool,
+}
+
+/// What the caller proved its identity with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Credential {
+    Session(SessionId),
+    ApiKey(ApiKeyId),
+}
+
+/// One organization of a caller.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Membership {
+    pub organization: OrganizationId,
+    pub slug: OrganizationSlug,
+    pub display_name: String,
+    pub trust_tier: TrustTier,
+    pub role: Role,
+    pub is_primary: bool,
+}
+
+/// Who calls. An API key is its user within one organization, and never a superuser.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Identity {
+    pub user: UserId,
+    pub email: Email,
+    pub is_superuser: bool,
+    pub credential: Credential,
+    pub memberships: Vec<Membership>,
+}
+
+impl Identity {
+    /// Who stands in the audit log.
+    #[must_use]
+    pub const fn actor(&self) -> Actor {
+        match self.credential {
+            Credential::Session(_) => Actor::User(self.user),
+            Credential::ApiKey(id) => Actor::ApiKey(id),
+        }
+    }
+}
+
+/// The columns of a membership beside its organization, all NULL for a user without one.
+pub(crate) type MembershipColumns = (uuid::Uuid, String, String, String, String, bool);
+
+pub(crate) fn membership(
+    (organization, slug, display_name, trust_tier, role, is_primary): MembershipColumns,
+) -> DbResult<Membership> {
+    Ok(Membership {
+        organization: organization.into(),
+        slug: stored("organization slug", &slug)?,
+        display_name,
+        trust_tier: stored("trust tier", &trust_tier)?,
+        role: stored("role", &role)?,
+        is_primary,
+    })
+}
+
+/// Constraint that refuses a second user of the same e-mail address.
+pub const EMAIL_TAKEN: &str = "users_email_key";
+
+/// # Errors
+/// Constraint [`EMAIL_TAKEN`].
+pub async fn create(conn: &mut Connection, new: &NewUser) -> DbResult<User> {
+    let row = diesel::insert_into(users::table)
+        .values((
+            users::id.eq(uuid::Uuid::from(UserId::new())),
+            users::email.eq(new.email.as_str()),
+            users::password_hash.eq(&new.password_hash),
+            users::is_superuser.eq(new.is_superuser),
+        ))
+        .returning((users::id, users::email, users::is_superuser, users::created_at))
+        .get_result(conn)
+        .await?;
+    from_row(row)
+}
+
+/// # Errors
+/// When the database does not answer.
+pub async fn find(conn: &mut Connection, email: &Email) -> DbResult<Option<PasswordRecord>> {
+    let row: Option<(Row, String)> = users::table
+        .filter(users::email.eq(email.as_str()))
+        .select(((users::id, users::email, users::is_superuser, users::created_at), users::password_hash))
+        .first(conn)
+        .await
+        .optional()?;
+    row.map(|(row, password_hash)| Ok(PasswordRecord { user: from_row(row)?, password_hash })).transpose()
+}
+
+type Row = (uuid::Uuid, String, bool, DateTime<Utc>);
+
+fn from_row((id, email, is_superuser, created_at): Row) -> DbResult<User> {
+    Ok(User { id: id.into(), email: stored("e-mail address", &email)?, is_superuser, created_at })
+}
