@@ -6,6 +6,7 @@
 pub mod advisory;
 pub mod component;
 pub mod digest;
+pub mod document;
 pub mod ids;
 pub mod image_reference;
 pub mod intake;
