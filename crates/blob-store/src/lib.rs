@@ -2,24 +2,20 @@
 //!
 //! An object becomes visible only by [`Upload::complete`]; until then its bytes lie in staging.
 
+mod directory;
+mod key;
+mod s3;
+mod settings;
+
 use std::ops::Range;
 use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
 use futures_util::stream::BoxStream;
-use registry_types::digest::Digest;
 
-/// Where an object lies. The only place that decides on paths.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub enum ObjectKey {
-    /// A mirrored blob: `blobs/<algorithm>/<first two hex digits>/<hex>`.
-    Blob(Digest),
-    /// A document that the store made (SBOM): `documents/<algorithm>/<first two hex digits>/<hex>`.
-    Document(Digest),
-    /// A published rendering of the index: `index/<name>`.
-    Index(String),
-}
+pub use key::{IndexName, KeyError, ObjectKey};
+pub use settings::{ObjectStoreSettings, S3Settings, open};
 
 /// What is known of a stored object.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -39,7 +35,7 @@ pub struct ObjectBody {
 pub enum BlobError {
     #[error("object not found")]
     NotFound,
-    #[error("range lies outside the object")]
+    #[error("range is empty or starts past the object's end")]
     Range,
     /// The store does not answer or answers with an outage: try again.
     #[error("object store unavailable")]
@@ -49,15 +45,18 @@ pub enum BlobError {
     Refused(#[source] Box<dyn std::error::Error + Send + Sync>),
 }
 
-/// Objects by key. All methods may be called concurrently, also for the same key: the same key always means the same
-/// bytes (keys are digests), so the last writer changes nothing.
+/// Objects by key. All methods may be called concurrently, also for the same key: a digest always means the same bytes,
+/// so the last writer changes nothing; of the index, the last writer wins as a whole.
 #[async_trait]
 pub trait BlobStore: Send + Sync {
     /// Starts an upload to `key`. Nothing is visible before [`Upload::complete`].
     async fn upload(&self, key: &ObjectKey) -> Result<Box<dyn Upload>, BlobError>;
     /// A small object in one call.
     async fn put(&self, key: &ObjectKey, bytes: Bytes) -> Result<(), BlobError>;
-    /// `range` is in bytes, end exclusive.
+    /// `range` is in bytes, end exclusive; an end past the object's end is cut to it (`start..u64::MAX` reads the rest).
+    ///
+    /// # Errors
+    /// [`BlobError::NotFound`]; [`BlobError::Range`] when the range is empty or starts at or past the object's end.
     async fn get(&self, key: &ObjectKey, range: Option<Range<u64>>) -> Result<ObjectBody, BlobError>;
     async fn head(&self, key: &ObjectKey) -> Result<Option<ObjectInfo>, BlobError>;
     /// Deleting what is not there is no error.
@@ -66,7 +65,8 @@ pub trait BlobStore: Send + Sync {
     fn list(&self, prefix: &'static str) -> BoxStream<'_, Result<ObjectKey, BlobError>>;
     /// A link by which a client reads the object without us; `None` where the store cannot be reached by clients.
     async fn presigned_get(&self, key: &ObjectKey, valid_for: Duration) -> Result<Option<String>, BlobError>;
-    /// Ends uploads that were begun longer than `older_than` ago and never completed; returns how many.
+    /// Ends uploads that were begun (in a directory: last written to) longer than `older_than` ago and never completed;
+    /// returns how many.
     async fn remove_stale_uploads(&self, older_than: Duration) -> Result<u64, BlobError>;
 }
 
