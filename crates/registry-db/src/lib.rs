@@ -11,6 +11,7 @@ pub mod content;
 mod error;
 pub mod intakes;
 pub mod jobs;
+pub mod key_ring;
 pub mod notifications;
 mod pool;
 mod schema;
