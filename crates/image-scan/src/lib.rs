@@ -1,1 +1,7 @@
+//! What an image holds and what is known about it: layer catalogs, their merge, SBOMs, advisories.
+//!
+//! Pure: no I/O, no async, no database.
 
+pub mod advisories;
+pub mod sbom;
+pub mod version_order;

@@ -1,5 +1,7 @@
 //! Severities and findings.
 
+use std::cmp::Ordering;
+
 use serde::{Deserialize, Serialize};
 
 use crate::digest::Digest;
@@ -25,6 +27,18 @@ impl Severity {
         self.rank() >= threshold.rank()
     }
 
+    /// The worse of the two. A stated MEDIUM wins over an unknown one, which counts the same; an unknown one is never
+    /// lost to a lower one.
+    #[must_use]
+    pub fn worse(self, other: Self) -> Self {
+        match self.rank().cmp(&other.rank()) {
+            Ordering::Less => other,
+            Ordering::Greater => self,
+            Ordering::Equal if self == Self::Unknown => other,
+            Ordering::Equal => self,
+        }
+    }
+
     const fn rank(self) -> u8 {
         match self {
             Self::None => 0,
@@ -34,6 +48,11 @@ impl Severity {
             Self::Critical => 4,
         }
     }
+}
+
+text_enum! {
+    /// Where a snapshot of advisory data comes from: `starter` is bundled with the store, `synced` was loaded by an operator.
+    pub enum AdvisoryOrigin { Starter = "starter", Synced = "synced" }
 }
 
 /// One advisory that applies to one component of an image.

@@ -1,9 +1,13 @@
 //! What an image holds: components by package URL.
 
+use std::fmt;
+use std::str::FromStr;
+
 use serde::{Deserialize, Serialize};
 
 use crate::digest::Digest;
 use crate::text_enum;
+use crate::text_enum::UnknownWord;
 
 text_enum! {
     /// The ecosystems that the store catalogs and can match.
@@ -14,6 +18,32 @@ text_enum! {
         PyPi = "pypi",
         Npm = "npm",
         CratesIo = "crates.io",
+    }
+}
+
+/// An ecosystem and, for a distribution, its release: what advisory data is kept by. Written `debian:12`, `pypi`.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct EcosystemRelease {
+    pub ecosystem: Ecosystem,
+    /// As in [`Component::ecosystem_release`]; empty where the ecosystem has no releases.
+    pub release: String,
+}
+
+impl fmt::Display for EcosystemRelease {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.release.as_str() {
+            "" => write!(f, "{}", self.ecosystem),
+            release => write!(f, "{}:{release}", self.ecosystem),
+        }
+    }
+}
+
+impl FromStr for EcosystemRelease {
+    type Err = UnknownWord;
+
+    fn from_str(value: &str) -> Result<Self, Self::Err> {
+        let (ecosystem, release) = value.split_once(':').unwrap_or((value, ""));
+        Ok(Self { ecosystem: ecosystem.parse()?, release: release.to_owned() })
     }
 }
 
