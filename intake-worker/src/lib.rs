@@ -1,1 +1,2 @@
-
+pub mod signatures;
+pub mod source;
