@@ -4,17 +4,22 @@
 //! ([`transaction`]); no function does outside I/O. Row types stay inside; what goes in and out are plain structs of this
 //! crate built from `registry-types`.
 
-pub mod activation;
 pub mod api_keys;
 pub mod audit;
+pub mod companies;
 pub mod content;
 mod error;
+pub mod evidence;
 pub mod intakes;
 pub mod jobs;
 pub mod key_ring;
+pub mod listing;
 pub mod notifications;
+pub mod packages;
 mod pool;
+pub mod pull;
 mod schema;
+pub mod search;
 pub mod organizations;
 pub mod sessions;
 pub mod users;
