@@ -1,0 +1,262 @@
+//! Browsing and searching the packages that are listed.
+//!
+//! Without a query: the newest first, along an index. With one: packages that hold all its words, each also as the
+//! beginning of a longer one, the best match first. Only when there is no such package: those that are spelled alike.
+
+use std::fmt;
+use std::str::FromStr;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use chrono::{DateTime, Utc};
+use diesel::prelude::*;
+use diesel::sql_types::{Array, BigInt, Bool, Integer, Nullable, Text, Timestamptz, Uuid};
+use diesel_async::RunQueryDsl;
+use registry_types::ids::PackageId;
+use registry_types::names::OrganizationSlug;
+use registry_types::package::{PackageFormat, PackageKind};
+use registry_types::people::TrustTier;
+
+use crate::packages::{PACKAGE_COLUMNS, PackageRow, PackageSummary, Page, Viewer, row_limit};
+use crate::{Connection, DbResult, listing};
+
+/// More words than these do not make a query more precise.
+const MAX_WORDS: usize = 12;
+
+/// What is looked for; `None` does not restrict.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Filter {
+    pub query: Option<String>,
+    pub kind: Option<PackageKind>,
+    pub format: Option<PackageFormat>,
+    /// In lower case, as tags are listed.
+    pub tag: Option<String>,
+    pub publisher: Option<OrganizationSlug>,
+    pub tier: Option<TrustTier>,
+}
+
+/// Where a page begins: behind the last package of the page before. Names that package's place in the order, not a
+/// number of rows, so that nothing is shown twice or left out when packages are added meanwhile.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Cursor {
+    Newest { listed_at: DateTime<Utc>, id: PackageId },
+    Matching { score: i32, id: PackageId },
+    Alike { score: i32, id: PackageId },
+}
+
+/// A cursor that this store did not give out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("cursor is not valid; use the next_cursor of the page before, unchanged and with the same filters")]
+pub struct CursorError;
+
+impl fmt::Display for Cursor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let plain = match self {
+            Self::Newest { listed_at, id } => format!("n.{}.{id}", listed_at.timestamp_micros()),
+            Self::Matching { score, id } => format!("m.{score}.{id}"),
+            Self::Alike { score, id } => format!("a.{score}.{id}"),
+        };
+        f.write_str(&URL_SAFE_NO_PAD.encode(plain))
+    }
+}
+
+impl FromStr for Cursor {
+    type Err = CursorError;
+
+    fn from_str(value: &str) -> Result<Self, CursorError> {
+        let plain = URL_SAFE_NO_PAD.decode(value).map_err(|_| CursorError)?;
+        let plain = std::str::from_utf8(&plain).map_err(|_| CursorError)?;
+        let mut parts = plain.splitn(3, '.');
+        let (Some(order), Some(place), Some(id)) = (parts.next(), parts.next(), parts.next()) else {
+            return Err(CursorError);
+        };
+        let id = id.parse().map_err(|_| CursorError)?;
+        let score = || place.parse().map_err(|_| CursorError);
+        match order {
+            "n" => {
+                let micros = place.parse().map_err(|_| CursorError)?;
+                Ok(Self::Newest { listed_at: DateTime::from_timestamp_micros(micros).ok_or(CursorError)?, id })
+            }
+            "m" => Ok(Self::Matching { score: score()?, id }),
+            "a" => Ok(Self::Alike { score: score()?, id }),
+            _ => Err(CursorError),
+        }
+    }
+}
+
+/// Listed packages that this viewer may see and that pass the filter. A cursor of another order than the filter asks for
+/// (one of a search, given without its query) begins at the start.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn search(
+    conn: &mut Connection,
+    viewer: &Viewer,
+    filter: &Filter,
+    after: Option<Cursor>,
+    size: usize,
+) -> DbResult<Page<PackageSummary, Cursor>> {
+    let Some(text) = filter.query.as_deref().filter(|text| !text.trim().is_empty()) else {
+        return newest(conn, viewer, filter, after, size).await;
+    };
+    let words: Vec<String> = listing::words(text).take(MAX_WORDS).collect();
+    if words.is_empty() {
+        return Ok(Page { items: Vec::new(), next: None });
+    }
+    match after {
+        Some(Cursor::Alike { .. }) => alike(conn, viewer, filter, &words, after, size).await,
+        Some(Cursor::Matching { .. }) => matching(conn, viewer, filter, &words, after, size).await,
+        Some(Cursor::Newest { .. }) | None => {
+            let page = matching(conn, viewer, filter, &words, None, size).await?;
+            if page.items.is_empty() { alike(conn, viewer, filter, &words, None, size).await } else { Ok(page) }
+        }
+    }
+}
+
+/// `$1` and `$2` are the viewer, `$3` to `$7` the filter.
+const LISTED: &str = "FROM packages p JOIN organizations o ON o.id = p.organization_id \
+    WHERE p.listed_at IS NOT NULL \
+      AND ($1 OR p.visibility IN ('public', 'licensed') OR p.organization_id = ANY($2)) \
+      AND ($3 IS NULL OR p.kind = $3) AND ($4 IS NULL OR p.format = $4) \
+      AND ($5 IS NULL OR p.tags @> ARRAY[$5]) AND ($6 IS NULL OR o.slug = $6) \
+      AND ($7 IS NULL OR o.trust_tier = $7)";
+
+type Query<'a> = diesel::query_builder::BoxedSqlQuery<'a, diesel::pg::Pg, diesel::query_builder::SqlQuery>;
+
+/// A query that begins with the seven parameters of [`LISTED`].
+fn listed<'a>(sql: String, viewer: &Viewer, filter: &'a Filter) -> Query<'a> {
+    let (all, organizations) = viewer.binds();
+    diesel::sql_query(sql)
+        .into_boxed()
+        .bind::<Bool, _>(all)
+        .bind::<Array<Uuid>, _>(organizations)
+        .bind::<Nullable<Text>, _>(filter.kind.map(PackageKind::as_str))
+        .bind::<Nullable<Text>, _>(filter.format.map(PackageFormat::as_str))
+        .bind::<Nullable<Text>, _>(filter.tag.as_deref())
+        .bind::<Nullable<Text>, _>(filter.publisher.as_ref().map(OrganizationSlug::as_str))
+        .bind::<Nullable<Text>, _>(filter.tier.map(TrustTier::as_str))
+}
+
+async fn newest(
+    conn: &mut Connection,
+    viewer: &Viewer,
+    filter: &Filter,
+    after: Option<Cursor>,
+    size: usize,
+) -> DbResult<Page<PackageSummary, Cursor>> {
+    let (after_at, after_id) = match after {
+        Some(Cursor::Newest { listed_at, id }) => (Some(listed_at), Some(id.0)),
+        Some(Cursor::Matching { .. } | Cursor::Alike { .. }) | None => (None, None),
+    };
+    let sql = format!(
+        "SELECT {PACKAGE_COLUMNS} {LISTED} AND ($8 IS NULL OR (p.listed_at, p.id) < ($8, $9)) \
+         ORDER BY p.listed_at DESC, p.id DESC LIMIT $10"
+    );
+    let rows: Vec<PackageRow> = listed(sql, viewer, filter)
+        .bind::<Nullable<Timestamptz>, _>(after_at)
+        .bind::<Nullable<Uuid>, _>(after_id)
+        .bind::<BigInt, _>(row_limit(size))
+        .load(conn)
+        .await?;
+    let packages = rows.into_iter().map(TryInto::try_into).collect::<DbResult<Vec<PackageSummary>>>()?;
+    Ok(Page::from_rows(packages, size, |package| Cursor::Newest {
+        listed_at: package.listed_at.unwrap_or_default(),
+        id: package.id,
+    }))
+}
+
+#[derive(QueryableByName)]
+struct ScoredRow {
+    #[diesel(embed)]
+    package: PackageRow,
+    #[diesel(sql_type = Integer)]
+    score: i32,
+}
+
+type Scored = (PackageSummary, i32);
+
+fn scored(rows: Vec<ScoredRow>) -> DbResult<Vec<Scored>> {
+    rows.into_iter().map(|row| Ok((row.package.try_into()?, row.score))).collect()
+}
+
+/// The order of the scored queries: `$8` and `$9` are the cursor, `$10` the number of rows.
+const BY_SCORE: &str = "WHERE $8 IS NULL OR (score, id) < ($8, $9) ORDER BY score DESC, id DESC LIMIT $10";
+
+/// The name counts most, whole or as a beginning; then how often and how closely the words stand.
+async fn matching(
+    conn: &mut Connection,
+    viewer: &Viewer,
+    filter: &Filter,
+    words: &[String],
+    after: Option<Cursor>,
+    size: usize,
+) -> DbResult<Page<PackageSummary, Cursor>> {
+    let (score, id) = match after {
+        Some(Cursor::Matching { score, id }) => (Some(score), Some(id.0)),
+        Some(Cursor::Newest { .. } | Cursor::Alike { .. }) | None => (None, None),
+    };
+    let all_words = words.iter().map(|word| format!("{word}:*")).collect::<Vec<_>>().join(" & ");
+    let sql = format!(
+        "SELECT * FROM (SELECT {PACKAGE_COLUMNS}, (CASE WHEN p.name = $12 THEN 4000 \
+           WHEN starts_with(p.name, $12) THEN 2000 ELSE 0 END + 1000 * ts_rank(p.search, to_tsquery('simple', $11), 1))::int \
+           AS score {LISTED} AND p.search @@ to_tsquery('simple', $11)) matching {BY_SCORE}"
+    );
+    let rows: Vec<ScoredRow> = listed(sql, viewer, filter)
+        .bind::<Nullable<Integer>, _>(score)
+        .bind::<Nullable<Uuid>, _>(id)
+        .bind::<BigInt, _>(row_limit(size))
+        .bind::<Text, _>(all_words)
+        .bind::<Text, _>(words.join("-"))
+        .load(conn)
+        .await?;
+    let page =
+        Page::from_rows(scored(rows)?, size, |(package, score)| Cursor::Matching { score: *score, id: package.id });
+    Ok(page.map(|(package, _)| package))
+}
+
+/// By trigrams: finds what was misspelled, or stands inside a longer word.
+async fn alike(
+    conn: &mut Connection,
+    viewer: &Viewer,
+    filter: &Filter,
+    words: &[String],
+    after: Option<Cursor>,
+    size: usize,
+) -> DbResult<Page<PackageSummary, Cursor>> {
+    let (score, id) = match after {
+        Some(Cursor::Alike { score, id }) => (Some(score), Some(id.0)),
+        Some(Cursor::Newest { .. } | Cursor::Matching { .. }) | None => (None, None),
+    };
+    let sql = format!(
+        "SELECT * FROM (SELECT {PACKAGE_COLUMNS}, (1000 * word_similarity($11, p.search_text))::int AS score \
+           {LISTED} AND $11 <% p.search_text) alike {BY_SCORE}"
+    );
+    let rows: Vec<ScoredRow> = listed(sql, viewer, filter)
+        .bind::<Nullable<Integer>, _>(score)
+        .bind::<Nullable<Uuid>, _>(id)
+        .bind::<BigInt, _>(row_limit(size))
+        .bind::<Text, _>(words.join(" "))
+        .load(conn)
+        .await?;
+    let page = Page::from_rows(scored(rows)?, size, |(package, score)| Cursor::Alike { score: *score, id: package.id });
+    Ok(page.map(|(package, _)| package))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn cursors_come_back_as_they_went_out_and_others_are_refused() {
+        let id = PackageId::new();
+        let listed_at = DateTime::from_timestamp_micros(1_700_000_000_123_456).unwrap();
+        for cursor in
+            [Cursor::Newest { listed_at, id }, Cursor::Matching { score: 4321, id }, Cursor::Alike { score: 0, id }]
+        {
+            assert_eq!(cursor.to_string().parse(), Ok(cursor));
+        }
+        for wrong in ["", "!", "bi4x", &URL_SAFE_NO_PAD.encode(format!("x.1.{id}")), &URL_SAFE_NO_PAD.encode("m.1.1")] {
+            assert_eq!(wrong.parse::<Cursor>(), Err(CursorError), "{wrong}");
+        }
+    }
+}
