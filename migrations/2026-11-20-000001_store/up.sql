@@ -267,6 +267,7 @@ CREATE TABLE intakes (
 CREATE UNIQUE INDEX intakes_one_open_idx ON intakes (version_id) WHERE state IN ('queued', 'running');
 CREATE INDEX intakes_version_idx ON intakes (version_id, created_at DESC, id DESC);
 CREATE INDEX intakes_organization_idx ON intakes (organization_id, created_at DESC, id DESC);
+CREATE INDEX intakes_version_idx ON intakes (version_id, created_at DESC, id DESC);
 
 -- One row per check and intake; a restarted step replaces its row.
 CREATE TABLE intake_checks (

@@ -50,10 +50,13 @@ pub const fn weigh(outcome: Option<Outcome>, requirement: Requirement) -> Weight
 }
 
 /// Decides. The worst weight over all of [`CheckName::ALL`] wins; results of the same check add up.
+///
+/// A refusal's reasons are those that were found; that later checks were then not carried out is none of them.
 #[must_use]
 pub fn decide(checks: &[CheckResult], policy: &Policy) -> Decision {
     let mut rejections = Vec::new();
     let mut undecided = Vec::new();
+    let mut missing = Vec::new();
     let mut warnings = Vec::new();
     for name in CheckName::ALL {
         let requirement = policy.requirements.of(*name);
@@ -65,7 +68,7 @@ pub fn decide(checks: &[CheckResult], policy: &Policy) -> Decision {
                 format!("the check {name} has no result"),
             );
             match weigh(None, requirement) {
-                Weight::Undecided => undecided.push(reason),
+                Weight::Undecided => missing.push(reason),
                 Weight::Clear | Weight::Warning | Weight::Rejection => warnings.push(reason),
             }
         }
@@ -81,8 +84,10 @@ pub fn decide(checks: &[CheckResult], policy: &Policy) -> Decision {
     if let Some(first) = rejections.first() {
         let code = first.code;
         rejections.extend(undecided);
-        Decision::Rejected { code, reasons: rejections, warnings }
-    } else if undecided.is_empty() {
+        return Decision::Rejected { code, reasons: rejections, warnings };
+    }
+    undecided.extend(missing);
+    if undecided.is_empty() {
         Decision::Active { warnings }
     } else {
         Decision::InReview { reasons: undecided, warnings }
@@ -99,4 +104,201 @@ fn reasons_of(result: &CheckResult) -> Vec<Reason> {
         format!("{}.{}", result.name, result.outcome),
         format!("the check {} ended with {}", result.name, result.outcome),
     )]
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::policy::Requirements;
+
+    const REQUIREMENTS: [Requirement; 4] = [
+        Requirement { required: false, enforced: false },
+        Requirement { required: false, enforced: true },
+        Requirement { required: true, enforced: false },
+        Requirement { required: true, enforced: true },
+    ];
+
+    fn outcomes() -> Vec<Option<Outcome>> {
+        Outcome::ALL.iter().copied().map(Some).chain([None]).collect()
+    }
+
+    fn result(name: CheckName, outcome: Outcome) -> CheckResult {
+        let reasons = match outcome {
+            Outcome::Pass | Outcome::NotApplicable => Vec::new(),
+            Outcome::Warn | Outcome::Fail | Outcome::Error | Outcome::Unknown => {
+                vec![Reason::new(RejectionCode::SecurityScanFailed, "rule", "found")]
+            }
+        };
+        CheckResult { name, outcome, reasons, evidence: serde_json::Value::Null }
+    }
+
+    fn clear_but(name: CheckName, outcome: Option<Outcome>) -> Vec<CheckResult> {
+        let others = CheckName::ALL.iter().filter(|other| **other != name).map(|other| result(*other, Outcome::Pass));
+        others.chain(outcome.map(|outcome| result(name, outcome))).collect()
+    }
+
+    fn requiring(name: CheckName, requirement: Requirement) -> Policy {
+        let mut requirements = Requirements::default();
+        let slot = match name {
+            CheckName::Image => &mut requirements.image,
+            CheckName::Signature => &mut requirements.signature,
+            CheckName::Archive => &mut requirements.archive,
+            CheckName::Vulnerabilities => &mut requirements.vulnerabilities,
+            CheckName::Secrets => &mut requirements.secrets,
+            CheckName::PackageManifest => &mut requirements.package_manifest,
+            CheckName::Ui => &mut requirements.ui,
+            CheckName::Permissions => &mut requirements.permissions,
+        };
+        *slot = requirement;
+        Policy { requirements, ..Policy::default() }
+    }
+
+    /// Worse is greater.
+    fn rank(decision: &Decision) -> u8 {
+        match decision {
+            Decision::Active { .. } => 0,
+            Decision::InReview { .. } => 1,
+            Decision::Rejected { .. } => 2,
+        }
+    }
+
+    /// The table that the algebra is meant to be, written out.
+    fn expected(outcome: Option<Outcome>, requirement: Requirement) -> u8 {
+        match (outcome, requirement.required, requirement.enforced) {
+            (Some(Outcome::Pass | Outcome::NotApplicable | Outcome::Warn), _, _) => 0,
+            (Some(Outcome::Fail), _, true) => 2,
+            (Some(Outcome::Fail), _, false) => 0,
+            (Some(Outcome::Error | Outcome::Unknown) | None, true, _) => 1,
+            (Some(Outcome::Error | Outcome::Unknown) | None, false, _) => 0,
+        }
+    }
+
+    #[test]
+    fn every_outcome_of_every_check_under_every_requirement() {
+        for name in CheckName::ALL {
+            for requirement in REQUIREMENTS {
+                for outcome in outcomes() {
+                    let decision = decide(&clear_but(*name, outcome), &requiring(*name, requirement));
+                    assert_eq!(rank(&decision), expected(outcome, requirement), "{name} {outcome:?} {requirement:?}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_not_clear_is_always_told() {
+        for name in CheckName::ALL {
+            for requirement in REQUIREMENTS {
+                for outcome in outcomes() {
+                    let told = match decide(&clear_but(*name, outcome), &requiring(*name, requirement)) {
+                        Decision::Active { warnings } => warnings.len(),
+                        Decision::InReview { reasons, .. } | Decision::Rejected { reasons, .. } => reasons.len(),
+                    };
+                    let clear = matches!(outcome, Some(Outcome::Pass | Outcome::NotApplicable));
+                    assert_eq!(told == 0, clear, "{name} {outcome:?} {requirement:?}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn without_checks_nothing_becomes_active() {
+        assert!(matches!(decide(&[], &Policy::default()), Decision::InReview { .. }));
+    }
+
+    #[test]
+    fn a_refusal_names_its_cause_first_and_not_what_was_left_out() {
+        let decision = decide(&[result(CheckName::Vulnerabilities, Outcome::Fail)], &Policy::default());
+        let Decision::Rejected { code, reasons, .. } = decision else { panic!("not rejected") };
+        assert_eq!(code, RejectionCode::SecurityScanFailed);
+        assert_eq!(reasons.len(), 1);
+    }
+
+    fn any_results() -> impl Strategy<Value = Vec<CheckResult>> {
+        let any_result = (proptest::sample::select(CheckName::ALL), proptest::sample::select(Outcome::ALL))
+            .prop_map(|(name, outcome)| result(name, outcome));
+        prop_oneof![
+            proptest::collection::vec(any_result, 0..12),
+            // Mostly complete sets, so that the decision depends on few results.
+            proptest::collection::vec(proptest::sample::select(Outcome::ALL), CheckName::ALL.len())
+                .prop_map(|outcomes| CheckName::ALL.iter().zip(outcomes).map(|(n, o)| result(*n, o)).collect()),
+        ]
+    }
+
+    fn any_policy() -> impl Strategy<Value = Policy> {
+        (proptest::sample::select(CheckName::ALL), proptest::sample::select(&REQUIREMENTS[..]))
+            .prop_map(|(name, requirement)| requiring(name, requirement))
+    }
+
+    /// Worse is later; `fail` is worst: it rejects where it counts, the others leave it to a person.
+    fn badness(outcome: Outcome, requirement: Requirement) -> Weight {
+        weigh(Some(outcome), requirement)
+    }
+
+    proptest! {
+        #[test]
+        fn a_further_result_of_a_judged_check_never_improves(
+            checks in any_results(), policy in any_policy(), outcome in proptest::sample::select(Outcome::ALL), at: usize,
+        ) {
+            prop_assume!(!checks.is_empty());
+            let before = rank(&decide(&checks, &policy));
+            let name = checks[at % checks.len()].name;
+            let mut more = checks;
+            more.push(result(name, outcome));
+            prop_assert!(rank(&decide(&more, &policy)) >= before);
+        }
+
+        #[test]
+        fn losing_a_check_that_did_not_fail_never_improves(checks in any_results(), policy in any_policy(), at: usize) {
+            prop_assume!(!checks.is_empty());
+            let before = rank(&decide(&checks, &policy));
+            let lost = &checks[at % checks.len()];
+            let only_result = checks.iter().filter(|check| check.name == lost.name).count() == 1;
+            prop_assume!(only_result && lost.outcome != Outcome::Fail);
+            let name = lost.name;
+            let rest: Vec<_> = checks.into_iter().filter(|check| check.name != name).collect();
+            prop_assert!(rank(&decide(&rest, &policy)) >= before);
+        }
+
+        #[test]
+        fn no_loss_makes_a_version_active_whose_checks_are_all_required(checks in any_results(), at: usize) {
+            prop_assume!(!checks.is_empty());
+            let name = checks[at % checks.len()].name;
+            let rest: Vec<_> = checks.into_iter().filter(|check| check.name != name).collect();
+            prop_assert!(rank(&decide(&rest, &Policy::default())) >= 1);
+        }
+
+        #[test]
+        fn worsening_a_result_never_improves(
+            checks in any_results(), policy in any_policy(), worse in proptest::sample::select(Outcome::ALL), at: usize,
+        ) {
+            prop_assume!(!checks.is_empty());
+            let before = rank(&decide(&checks, &policy));
+            let mut changed = checks;
+            let at = at % changed.len();
+            let (name, was) = (changed[at].name, changed[at].outcome);
+            let requirement = policy.requirements.of(name);
+            prop_assume!(badness(worse, requirement) >= badness(was, requirement));
+            changed[at] = result(name, worse);
+            prop_assert!(rank(&decide(&changed, &policy)) >= before);
+        }
+
+        #[test]
+        fn a_stricter_requirement_never_improves(
+            checks in any_results(), name in proptest::sample::select(CheckName::ALL), from in 0_usize..4, to in 0_usize..4,
+        ) {
+            let (from, to) = (REQUIREMENTS[from], REQUIREMENTS[to]);
+            prop_assume!(to.required >= from.required && to.enforced >= from.enforced);
+            let before = rank(&decide(&checks, &requiring(name, from)));
+            prop_assert!(rank(&decide(&checks, &requiring(name, to))) >= before);
+        }
+
+        #[test]
+        fn the_order_of_results_does_not_matter(checks in any_results(), policy in any_policy()) {
+            let reversed: Vec<_> = checks.iter().rev().cloned().collect();
+            prop_assert_eq!(rank(&decide(&checks, &policy)), rank(&decide(&reversed, &policy)));
+        }
+    }
 }

@@ -1,0 +1,208 @@
+//! Mirrored content: blobs, manifests and layer catalogs, all by digest.
+//!
+//! Content-addressed rows are the same for every writer, so a second insert changes nothing and needs no lease.
+
+use std::collections::HashMap;
+
+use diesel::prelude::*;
+use diesel_async::RunQueryDsl;
+use registry_types::digest::Digest;
+use registry_types::ids::VersionId;
+use serde_json::Value;
+
+use crate::error::stored;
+use crate::schema::{blobs, layer_catalogs, manifests, version_blobs, version_manifests};
+use crate::{Connection, DbError, DbResult};
+
+/// What one layer holds, as one version of the analyzer saw it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct NewCatalog {
+    pub digest: Digest,
+    pub analyzer_version: i32,
+    /// Digest of the unpacked layer.
+    pub diff_id: Digest,
+    pub unpacked_bytes: u64,
+    pub entries: u64,
+    /// `image-scan`'s form.
+    pub catalog: Value,
+}
+
+/// An image manifest, index or referrer, byte for byte.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NewManifest {
+    pub digest: Digest,
+    pub media_type: String,
+    pub bytes: Vec<u8>,
+    /// The manifest that this one refers to.
+    pub subject: Option<Digest>,
+    pub artifact_type: Option<String>,
+    pub annotations: Value,
+}
+
+/// What a manifest is to a version.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ManifestRole {
+    /// Index or image manifest of the version.
+    Image,
+    /// Signature, attestation or verdict.
+    Referrer,
+}
+
+impl ManifestRole {
+    const fn as_str(self) -> &'static str {
+        match self {
+            Self::Image => "image",
+            Self::Referrer => "referrer",
+        }
+    }
+}
+
+/// A manifest that `/v2` may serve for a version.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LinkedManifest {
+    pub digest: Digest,
+    pub role: ManifestRole,
+    /// `os/architecture[/variant]` of an image manifest.
+    pub platform: Option<String>,
+}
+
+/// The sizes in bytes of those of `digests` whose bytes lie in the object store.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn held_blobs(conn: &mut Connection, digests: &[Digest]) -> DbResult<HashMap<Digest, u64>> {
+    let rows: Vec<(String, i64)> = blobs::table
+        .filter(blobs::digest.eq_any(texts(digests)))
+        .select((blobs::digest, blobs::size_bytes))
+        .load(conn)
+        .await?;
+    rows.into_iter().map(|(digest, size)| Ok((stored("digest", &digest)?, unsigned(size)?))).collect()
+}
+
+/// The catalogs of those of `digests` that this version of the analyzer has seen and whose bytes are held.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn held_catalogs(
+    conn: &mut Connection,
+    digests: &[Digest],
+    analyzer_version: i32,
+) -> DbResult<HashMap<Digest, Value>> {
+    let rows: Vec<(String, Value)> = layer_catalogs::table
+        .filter(layer_catalogs::digest.eq_any(texts(digests)))
+        .filter(layer_catalogs::analyzer_version.eq(analyzer_version))
+        .select((layer_catalogs::digest, layer_catalogs::catalog))
+        .load(conn)
+        .await?;
+    rows.into_iter().map(|(digest, catalog)| Ok((stored("digest", &digest)?, catalog))).collect()
+}
+
+/// Records a blob whose upload is complete.
+///
+/// # Errors
+/// When the database refuses.
+pub async fn insert_blob(conn: &mut Connection, digest: &Digest, size: u64) -> DbResult<()> {
+    diesel::insert_into(blobs::table)
+        .values((blobs::digest.eq(digest.to_string()), blobs::size_bytes.eq(signed(size)?)))
+        .on_conflict_do_nothing()
+        .execute(conn)
+        .await?;
+    Ok(())
+}
+
+/// Records what a held layer holds.
+///
+/// # Errors
+/// When the database refuses; the blob must be recorded before.
+pub async fn insert_catalog(conn: &mut Connection, new: &NewCatalog) -> DbResult<()> {
+    diesel::insert_into(layer_catalogs::table)
+        .values((
+            layer_catalogs::digest.eq(new.digest.to_string()),
+            layer_catalogs::analyzer_version.eq(new.analyzer_version),
+            layer_catalogs::diff_id.eq(new.diff_id.to_string()),
+            layer_catalogs::unpacked_bytes.eq(signed(new.unpacked_bytes)?),
+            layer_catalogs::entries.eq(signed(new.entries)?),
+            layer_catalogs::catalog.eq(&new.catalog),
+        ))
+        .on_conflict_do_nothing()
+        .execute(conn)
+        .await?;
+    Ok(())
+}
+
+/// Records manifests byte for byte.
+///
+/// # Errors
+/// When the database refuses.
+pub async fn insert_manifests(conn: &mut Connection, new: &[NewManifest]) -> DbResult<()> {
+    let rows: Vec<_> = new
+        .iter()
+        .map(|manifest| {
+            (
+                manifests::digest.eq(manifest.digest.to_string()),
+                manifests::media_type.eq(&manifest.media_type),
+                manifests::bytes.eq(&manifest.bytes),
+                manifests::subject.eq(manifest.subject.as_ref().map(Digest::to_string)),
+                manifests::artifact_type.eq(&manifest.artifact_type),
+                manifests::annotations.eq(&manifest.annotations),
+            )
+        })
+        .collect();
+    diesel::insert_into(manifests::table).values(rows).on_conflict_do_nothing().execute(conn).await?;
+    Ok(())
+}
+
+/// Makes exactly these manifests and blobs the version's content.
+///
+/// # Errors
+/// When the database refuses; each manifest and blob must be recorded before.
+pub async fn link_version(
+    conn: &mut Connection,
+    version: VersionId,
+    linked: &[LinkedManifest],
+    digests: &[Digest],
+) -> DbResult<()> {
+    unlink_version(conn, version).await?;
+    let id = uuid::Uuid::from(version);
+    let manifest_rows: Vec<_> = linked
+        .iter()
+        .map(|manifest| {
+            (
+                version_manifests::version_id.eq(id),
+                version_manifests::digest.eq(manifest.digest.to_string()),
+                version_manifests::role.eq(manifest.role.as_str()),
+                version_manifests::platform.eq(&manifest.platform),
+            )
+        })
+        .collect();
+    diesel::insert_into(version_manifests::table).values(manifest_rows).on_conflict_do_nothing().execute(conn).await?;
+    let blob_rows: Vec<_> = digests
+        .iter()
+        .map(|digest| (version_blobs::version_id.eq(id), version_blobs::digest.eq(digest.to_string())))
+        .collect();
+    diesel::insert_into(version_blobs::table).values(blob_rows).on_conflict_do_nothing().execute(conn).await?;
+    Ok(())
+}
+
+/// Takes all content from a version: a rejected one serves nothing, and what no version holds may be removed.
+///
+/// # Errors
+/// When the database refuses.
+pub async fn unlink_version(conn: &mut Connection, version: VersionId) -> DbResult<()> {
+    let id = uuid::Uuid::from(version);
+    diesel::delete(version_manifests::table.filter(version_manifests::version_id.eq(id))).execute(conn).await?;
+    diesel::delete(version_blobs::table.filter(version_blobs::version_id.eq(id))).execute(conn).await?;
+    Ok(())
+}
+
+fn texts(digests: &[Digest]) -> Vec<String> {
+    digests.iter().map(Digest::to_string).collect()
+}
+
+fn unsigned(value: i64) -> DbResult<u64> {
+    u64::try_from(value).map_err(|e| DbError::corrupt("size")(Box::new(e)))
+}
+
+fn signed(value: u64) -> DbResult<i64> {
+    i64::try_from(value).map_err(|e| DbError::corrupt("size")(Box::new(e)))
+}

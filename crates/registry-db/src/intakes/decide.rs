@@ -1,0 +1,266 @@
+//! How an intake ends: one transaction by compare-and-set, under the job's lease.
+
+use chrono::{DateTime, Utc};
+use diesel::prelude::*;
+use diesel::sql_types;
+use diesel_async::RunQueryDsl;
+use registry_types::advisory::Finding;
+use registry_types::component::Component;
+use registry_types::digest::Digest;
+use registry_types::ids::VersionId;
+use registry_types::intake::{CheckResult, IntakeState};
+use registry_types::package::VersionState;
+use registry_types::rejection_code::RejectionCode;
+use registry_types::verdict::Decision;
+use serde_json::json;
+
+use super::work::{EventKind, IntakeWork, insert_event, upsert_checks};
+use crate::audit::{self, Actor, Entry};
+use crate::content::{self, LinkedManifest};
+use crate::evidence::SbomFormat;
+use crate::jobs::{self, ClaimedJob, Lease};
+use crate::schema::{components, findings, intakes, version_documents, versions};
+use crate::verdicts::{self, NewVerdict};
+use crate::{Connection, DbError, DbResult, listing};
+
+/// A document of the version that already lies in the object store.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Document {
+    pub kind: SbomFormat,
+    pub digest: Digest,
+    pub media_type: String,
+    pub size: u64,
+}
+
+/// What of a decided version `/v2` may serve once it is active; every manifest and blob is recorded before.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct NewContent {
+    /// Digest and media type of the top manifest; `None` for packages without an image.
+    pub top: Option<(Digest, String)>,
+    /// Sum of the distinct blobs.
+    pub size: u64,
+    pub manifests: Vec<LinkedManifest>,
+    pub blobs: Vec<Digest>,
+}
+
+/// Everything that a decided intake leaves behind.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Ending {
+    pub verdict: NewVerdict,
+    pub checks: Vec<CheckResult>,
+    pub content: NewContent,
+    pub components: Vec<Component>,
+    pub findings: Vec<Finding>,
+    pub documents: Vec<Document>,
+}
+
+/// Ends an intake with its decision. Call in a transaction; nothing of it is visible before.
+///
+/// # Errors
+/// [`DbError::Stale`] when the lease is lost or the version or the intake is no longer in the state it was worked on in.
+pub async fn decide(conn: &mut Connection, lease: Lease, work: &IntakeWork, ending: &Ending) -> DbResult<()> {
+    jobs::finish(conn, lease).await?;
+    settle_version(conn, work, ending).await?;
+    settle_intake(conn, work, ending).await?;
+    replace_scan_results(conn, work.version, ending).await?;
+    replace_content(conn, work, ending).await?;
+    upsert_checks(conn, work.id, &ending.checks.iter().collect::<Vec<_>>()).await?;
+    verdicts::insert(conn, &ending.verdict).await?;
+    note(conn, work, "version.decided", outcome_details(&ending.verdict.decision)).await?;
+    insert_event(conn, work.id, EventKind::Decided, outcome_details(&ending.verdict.decision)).await?;
+    match &ending.verdict.decision {
+        // Last: it holds locks that other packages' decisions wait for.
+        Decision::Active { .. } => listing::refresh_listing(conn, work.package).await,
+        Decision::Rejected { .. } | Decision::InReview { .. } => Ok(()),
+    }
+}
+
+/// Ends an intake that could not be carried out; its version number may be published again. Gives up the job. Call in a
+/// transaction.
+///
+/// # Errors
+/// [`DbError::Stale`] when the lease is lost or the intake has already ended.
+pub async fn fail(
+    conn: &mut Connection,
+    job: &ClaimedJob,
+    work: &IntakeWork,
+    code: RejectionCode,
+    reason: &str,
+    error: &str,
+) -> DbResult<()> {
+    jobs::fail(conn, job, error).await?;
+    let version = versions::table
+        .filter(versions::id.eq(work.version.0))
+        .filter(versions::state.eq(VersionState::Pending.as_str()));
+    changed(
+        diesel::update(version)
+            .set((
+                versions::state.eq(VersionState::Rejected.as_str()),
+                versions::rejection_code.eq(Some(code.as_str())),
+            ))
+            .execute(conn)
+            .await?,
+    )?;
+    let open = [IntakeState::Queued.as_str(), IntakeState::Running.as_str()];
+    let intake = intakes::table.filter(intakes::id.eq(work.id.0)).filter(intakes::state.eq_any(open));
+    changed(
+        diesel::update(intake)
+            .set((
+                intakes::state.eq(IntakeState::Failed.as_str()),
+                intakes::failure_code.eq(Some(code.as_str())),
+                intakes::failure_reason.eq(Some(reason)),
+                intakes::finished_at.eq(nullable_now()),
+            ))
+            .execute(conn)
+            .await?,
+    )?;
+    let details = json!({ "state": IntakeState::Failed, "code": code, "reason": reason });
+    note(conn, work, "intake.failed", details.clone()).await?;
+    insert_event(conn, work.id, EventKind::State, details).await
+}
+
+/// The version's new state and, for a refusal, its code.
+const fn state_of(decision: &Decision) -> (VersionState, Option<RejectionCode>) {
+    match decision {
+        Decision::Active { .. } => (VersionState::Active, None),
+        Decision::Rejected { code, .. } => (VersionState::Rejected, Some(*code)),
+        Decision::InReview { .. } => (VersionState::InReview, None),
+    }
+}
+
+fn outcome_details(decision: &Decision) -> serde_json::Value {
+    let (state, code) = state_of(decision);
+    json!({ "decision": state, "code": code })
+}
+
+async fn settle_version(conn: &mut Connection, work: &IntakeWork, ending: &Ending) -> DbResult<()> {
+    let (state, code) = state_of(&ending.verdict.decision);
+    let activated_at: Option<DateTime<Utc>> = (state == VersionState::Active).then(Utc::now);
+    let top = ending.content.top.as_ref();
+    let size = i64::try_from(ending.content.size).map_err(|e| DbError::corrupt("size")(Box::new(e)))?;
+    let version = versions::table
+        .filter(versions::id.eq(work.version.0))
+        .filter(versions::state.eq(VersionState::Pending.as_str()));
+    changed(
+        diesel::update(version)
+            .set((
+                versions::state.eq(state.as_str()),
+                versions::rejection_code.eq(code.map(RejectionCode::as_str)),
+                versions::digest.eq(top.map(|(digest, _)| digest.to_string())),
+                versions::media_type.eq(top.map(|(_, media_type)| media_type.clone())),
+                versions::size_bytes.eq(top.map(|_| size)),
+                versions::activated_at.eq(activated_at),
+            ))
+            .execute(conn)
+            .await?,
+    )
+}
+
+async fn settle_intake(conn: &mut Connection, work: &IntakeWork, ending: &Ending) -> DbResult<()> {
+    let (state, code) = state_of(&ending.verdict.decision);
+    let reason = match &ending.verdict.decision {
+        Decision::Active { .. } => None,
+        Decision::Rejected { reasons, .. } | Decision::InReview { reasons, .. } => {
+            reasons.as_slice().first().map(|reason| reason.message.clone())
+        }
+    };
+    let intake =
+        intakes::table.filter(intakes::id.eq(work.id.0)).filter(intakes::state.eq(IntakeState::Running.as_str()));
+    changed(
+        diesel::update(intake)
+            .set((
+                intakes::state.eq(IntakeState::Decided.as_str()),
+                intakes::step.eq(None::<String>),
+                intakes::outcome.eq(Some(state.as_str())),
+                intakes::failure_code.eq(code.map(RejectionCode::as_str)),
+                intakes::failure_reason.eq(reason),
+                intakes::digest.eq(ending.content.top.as_ref().map(|(digest, _)| digest.to_string())),
+                intakes::finished_at.eq(nullable_now()),
+            ))
+            .execute(conn)
+            .await?,
+    )
+}
+
+/// Components, findings and documents: those of an earlier, rejected intake of the same version go.
+async fn replace_scan_results(conn: &mut Connection, version: VersionId, ending: &Ending) -> DbResult<()> {
+    diesel::delete(components::table.filter(components::version_id.eq(version.0))).execute(conn).await?;
+    diesel::delete(findings::table.filter(findings::version_id.eq(version.0))).execute(conn).await?;
+    diesel::delete(version_documents::table.filter(version_documents::version_id.eq(version.0))).execute(conn).await?;
+    insert_components(conn, version, &ending.components).await?;
+    insert_findings(conn, version, &ending.findings).await?;
+    let documents = ending
+        .documents
+        .iter()
+        .map(|document| {
+            let size = i64::try_from(document.size).map_err(|e| DbError::corrupt("size")(Box::new(e)))?;
+            Ok((
+                version_documents::version_id.eq(version.0),
+                version_documents::kind.eq(document.kind.as_str()),
+                version_documents::digest.eq(document.digest.to_string()),
+                version_documents::media_type.eq(&document.media_type),
+                version_documents::size_bytes.eq(size),
+            ))
+        })
+        .collect::<DbResult<Vec<_>>>()?;
+    diesel::insert_into(version_documents::table).values(documents).execute(conn).await?;
+    Ok(())
+}
+
+/// One statement with one bind for any number of rows: an image may hold more than a statement has parameters for.
+async fn insert_components(conn: &mut Connection, version: VersionId, rows: &[Component]) -> DbResult<()> {
+    let json = serde_json::to_value(rows).map_err(|e| DbError::corrupt("components")(Box::new(e)))?;
+    diesel::sql_query(
+        "INSERT INTO components (version_id, ordinal, purl, ecosystem, name, source_name, component) \
+         SELECT $1, (position - 1)::int, c->>'purl', c->>'ecosystem', c->>'name', c->>'source_name', c \
+         FROM jsonb_array_elements($2) WITH ORDINALITY AS rows (c, position)",
+    )
+    .bind::<sql_types::Uuid, _>(version.0)
+    .bind::<sql_types::Jsonb, _>(json)
+    .execute(conn)
+    .await?;
+    Ok(())
+}
+
+async fn insert_findings(conn: &mut Connection, version: VersionId, rows: &[Finding]) -> DbResult<()> {
+    let json = serde_json::to_value(rows).map_err(|e| DbError::corrupt("findings")(Box::new(e)))?;
+    diesel::sql_query(
+        "INSERT INTO findings (version_id, ordinal, advisory, severity, purl, finding) \
+         SELECT $1, (position - 1)::int, f->>'advisory', f->>'severity', f->>'purl', f \
+         FROM jsonb_array_elements($2) WITH ORDINALITY AS rows (f, position)",
+    )
+    .bind::<sql_types::Uuid, _>(version.0)
+    .bind::<sql_types::Jsonb, _>(json)
+    .execute(conn)
+    .await?;
+    Ok(())
+}
+
+/// A rejected version serves nothing, and its bytes may be removed when nobody else holds them.
+async fn replace_content(conn: &mut Connection, work: &IntakeWork, ending: &Ending) -> DbResult<()> {
+    match &ending.verdict.decision {
+        Decision::Active { .. } | Decision::InReview { .. } => {
+            content::link_version(conn, work.version, &ending.content.manifests, &ending.content.blobs).await
+        }
+        Decision::Rejected { .. } => content::unlink_version(conn, work.version).await,
+    }
+}
+
+async fn note(
+    conn: &mut Connection,
+    work: &IntakeWork,
+    action: &'static str,
+    details: serde_json::Value,
+) -> DbResult<()> {
+    let subject = format!("version:{}", work.version);
+    audit::append(conn, Entry { organization: Some(work.organization), actor: Actor::Worker, action, subject, details })
+        .await
+}
+
+fn nullable_now() -> diesel::helper_types::AsExprOf<diesel::dsl::now, sql_types::Nullable<sql_types::Timestamptz>> {
+    diesel::dsl::now.into_sql::<sql_types::Nullable<sql_types::Timestamptz>>()
+}
+
+const fn changed(rows: usize) -> DbResult<()> {
+    if rows == 0 { Err(DbError::Stale) } else { Ok(()) }
+}

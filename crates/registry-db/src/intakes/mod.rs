@@ -1,0 +1,9 @@
+//! Intakes: what the worker reads and writes while it carries one out, how one ends, and what people see of it.
+
+mod decide;
+mod read;
+mod work;
+
+pub use decide::{Document, Ending, NewContent, decide, fail};
+pub use read::{Event, Intake, IntakeSummary, checks, events_after, get, latest_of_version, list};
+pub use work::{EventKind, IntakeWork, StepRecord, append_event, load, record_steps, start};

@@ -1,0 +1,253 @@
+//! The leased job queue.
+//!
+//! A job is enqueued in its cause's transaction, claimed briefly (`FOR UPDATE SKIP LOCKED`, the attempt counted at the
+//! claim, so that a crash uses one up), kept by heartbeats and ended by compare-and-set on the lease. There is no reaper:
+//! a job whose lease ran out is simply claimable again.
+
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+use diesel::prelude::*;
+use diesel::sql_types;
+use diesel_async::RunQueryDsl;
+use registry_types::ids::JobId;
+use registry_types::job::{JobKind, JobPayload};
+
+use crate::audit::{self, Actor, Entry};
+use crate::error::stored;
+use crate::schema::jobs;
+use crate::{Connection, DbError, DbResult};
+
+/// How a job is to be run.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Enqueue {
+    /// Not before this time; `None` = at once.
+    pub run_after: Option<DateTime<Utc>>,
+    /// At most one open job has this key: enqueueing again gives the open one.
+    pub dedup_key: Option<String>,
+    pub max_attempts: i32,
+}
+
+impl Default for Enqueue {
+    fn default() -> Self {
+        Self { run_after: None, dedup_key: None, max_attempts: 5 }
+    }
+}
+
+/// The right to work on a job. It ends when its time runs out and another worker claims the job, which raises the attempt:
+/// every later write under the old lease is then refused with [`DbError::Stale`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Lease {
+    pub job: JobId,
+    pub attempt: i32,
+}
+
+/// A job that this worker now holds.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ClaimedJob {
+    pub lease: Lease,
+    pub max_attempts: i32,
+    pub kind: JobKind,
+    payload: serde_json::Value,
+}
+
+impl ClaimedJob {
+    /// Earlier attempts used up all there were, each ending without a word (a crash): the job must be given up without
+    /// being started.
+    #[must_use]
+    pub const fn is_exhausted(&self) -> bool {
+        self.lease.attempt > self.max_attempts
+    }
+
+    /// Whether no further attempt follows this one.
+    #[must_use]
+    pub const fn is_last_attempt(&self) -> bool {
+        self.lease.attempt >= self.max_attempts
+    }
+
+    /// # Errors
+    /// [`DbError::Corrupt`] when the stored payload is not one that this program knows.
+    pub fn payload(&self) -> DbResult<JobPayload> {
+        serde_json::from_value(self.payload.clone()).map_err(|e| DbError::corrupt("job payload")(Box::new(e)))
+    }
+}
+
+/// Adds a job, visible to workers when the caller's transaction commits.
+///
+/// # Errors
+/// When the database refuses.
+pub async fn enqueue(conn: &mut Connection, payload: &JobPayload, how: Enqueue) -> DbResult<JobId> {
+    let json = serde_json::to_value(payload).map_err(|e| DbError::corrupt("job payload")(Box::new(e)))?;
+    let id: uuid::Uuid = diesel::insert_into(jobs::table)
+        .values((
+            jobs::id.eq(uuid::Uuid::from(JobId::new())),
+            jobs::kind.eq(payload.kind().as_str()),
+            jobs::payload.eq(json),
+            jobs::max_attempts.eq(how.max_attempts),
+            how.run_after.map(|at| jobs::run_after.eq(at)),
+            jobs::dedup_key.eq(how.dedup_key),
+        ))
+        .on_conflict(jobs::dedup_key)
+        // Changes nothing, but gives back the open job's id.
+        .do_update()
+        .set(jobs::dedup_key.eq(diesel::upsert::excluded(jobs::dedup_key)))
+        .returning(jobs::id)
+        .get_result(conn)
+        .await?;
+    Ok(id.into())
+}
+
+#[derive(QueryableByName)]
+struct ClaimedRow {
+    #[diesel(sql_type = sql_types::Uuid)]
+    id: uuid::Uuid,
+    #[diesel(sql_type = sql_types::Integer)]
+    attempt: i32,
+    #[diesel(sql_type = sql_types::Integer)]
+    max_attempts: i32,
+    #[diesel(sql_type = sql_types::Text)]
+    kind: String,
+    #[diesel(sql_type = sql_types::Jsonb)]
+    payload: serde_json::Value,
+}
+
+const CLAIM: &str = "\
+    UPDATE jobs SET attempt = attempt + 1, locked_by = $2, locked_until = now() + make_interval(secs => $3) \
+    WHERE id = (SELECT id FROM jobs \
+                WHERE kind = ANY($1) AND run_after <= now() AND (locked_until IS NULL OR locked_until < now()) \
+                ORDER BY run_after, id LIMIT 1 FOR UPDATE SKIP LOCKED) \
+    RETURNING id, attempt, max_attempts, kind, payload";
+
+/// Takes the job that is due longest, if any, for `lease`. Call outside a transaction: the claim must be brief.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn claim(
+    conn: &mut Connection,
+    kinds: &[JobKind],
+    worker: &str,
+    lease: Duration,
+) -> DbResult<Option<ClaimedJob>> {
+    let kinds: Vec<&str> = kinds.iter().map(|kind| kind.as_str()).collect();
+    let row: Option<ClaimedRow> = diesel::sql_query(CLAIM)
+        .bind::<sql_types::Array<sql_types::Text>, _>(kinds)
+        .bind::<sql_types::Text, _>(worker)
+        .bind::<sql_types::Double, _>(lease.as_secs_f64())
+        .get_result(conn)
+        .await
+        .optional()?;
+    let Some(row) = row else { return Ok(None) };
+    let kind = stored("job kind", &row.kind)?;
+    Ok(Some(ClaimedJob {
+        lease: Lease { job: row.id.into(), attempt: row.attempt },
+        max_attempts: row.max_attempts,
+        kind,
+        payload: row.payload,
+    }))
+}
+
+/// Renews the lease.
+///
+/// # Errors
+/// [`DbError::Stale`] when it is lost: the work must stop.
+pub async fn heartbeat(conn: &mut Connection, lease: Lease, duration: Duration) -> DbResult<()> {
+    let renewed = diesel::sql_query(
+        "UPDATE jobs SET locked_until = now() + make_interval(secs => $3) WHERE id = $1 AND attempt = $2",
+    )
+    .bind::<sql_types::Uuid, _>(uuid::Uuid::from(lease.job))
+    .bind::<sql_types::Integer, _>(lease.attempt)
+    .bind::<sql_types::Double, _>(duration.as_secs_f64())
+    .execute(conn)
+    .await?;
+    held(renewed)
+}
+
+/// Holds the lease for the rest of the caller's transaction: what it writes is written under a valid one. A claim skips
+/// the row meanwhile, a heartbeat doesn't wait for it.
+///
+/// # Errors
+/// [`DbError::Stale`] when the lease is lost.
+pub async fn assert_held(conn: &mut Connection, lease: Lease) -> DbResult<()> {
+    let row: Option<uuid::Uuid> = mine(lease).select(jobs::id).for_key_share().first(conn).await.optional()?;
+    held(usize::from(row.is_some()))
+}
+
+/// Ends the job; in the transaction that writes its results.
+///
+/// # Errors
+/// [`DbError::Stale`] when the lease is lost: roll back.
+pub async fn finish(conn: &mut Connection, lease: Lease) -> DbResult<()> {
+    held(diesel::delete(mine(lease)).execute(conn).await?)
+}
+
+/// Puts the job back to be tried again after `delay`.
+///
+/// # Errors
+/// [`DbError::Stale`] when the lease is lost.
+pub async fn retry(conn: &mut Connection, lease: Lease, error: &str, delay: Duration) -> DbResult<()> {
+    let released = diesel::sql_query(
+        "UPDATE jobs SET locked_until = NULL, locked_by = NULL, last_error = $3, \
+         run_after = now() + make_interval(secs => $4) WHERE id = $1 AND attempt = $2",
+    )
+    .bind::<sql_types::Uuid, _>(uuid::Uuid::from(lease.job))
+    .bind::<sql_types::Integer, _>(lease.attempt)
+    .bind::<sql_types::Text, _>(error)
+    .bind::<sql_types::Double, _>(delay.as_secs_f64())
+    .execute(conn)
+    .await?;
+    held(released)
+}
+
+/// Gives an unfinished job back at a shutdown, claimable at once, the attempt not counted. What is raised is the maximum:
+/// lowering the attempt would let the next claim repeat this lease's number.
+///
+/// # Errors
+/// [`DbError::Stale`] when the lease is lost.
+pub async fn give_back(conn: &mut Connection, lease: Lease) -> DbResult<()> {
+    let woken = diesel::sql_query(
+        "WITH given AS (UPDATE jobs SET locked_until = NULL, locked_by = NULL, max_attempts = max_attempts + 1, \
+         run_after = now() WHERE id = $1 AND attempt = $2 RETURNING kind) \
+         SELECT pg_notify('jobs', kind) FROM given",
+    )
+    .bind::<sql_types::Uuid, _>(uuid::Uuid::from(lease.job))
+    .bind::<sql_types::Integer, _>(lease.attempt)
+    .execute(conn)
+    .await?;
+    held(woken)
+}
+
+/// Gives a job up: it is removed, and an audit entry keeps what it was and why.
+///
+/// # Errors
+/// [`DbError::Stale`] when the lease is lost: roll back.
+pub async fn fail(conn: &mut Connection, job: &ClaimedJob, error: &str) -> DbResult<()> {
+    finish(conn, job.lease).await?;
+    let details = serde_json::json!({
+        "kind": job.kind,
+        "payload": job.payload,
+        "attempts": job.lease.attempt.min(job.max_attempts),
+        "error": error,
+    });
+    let subject = format!("job:{}", job.lease.job);
+    audit::append(conn, Entry { organization: None, actor: Actor::Worker, action: "job.failed", subject, details })
+        .await
+}
+
+/// How many jobs wait to be run, due or not; for metrics.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn waiting(conn: &mut Connection) -> DbResult<i64> {
+    Ok(jobs::table.filter(jobs::locked_until.is_null()).count().get_result(conn).await?)
+}
+
+#[diesel::dsl::auto_type]
+fn mine(lease: Lease) -> _ {
+    let job: uuid::Uuid = lease.job.0;
+    let attempt: i32 = lease.attempt;
+    jobs::table.filter(jobs::id.eq(job)).filter(jobs::attempt.eq(attempt))
+}
+
+const fn held(rows: usize) -> DbResult<()> {
+    if rows == 0 { Err(DbError::Stale) } else { Ok(()) }
+}

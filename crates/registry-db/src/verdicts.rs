@@ -1,0 +1,107 @@
+//! Verdicts: append-only. A version's newest one explains its state.
+
+use chrono::{DateTime, Utc};
+use diesel::prelude::*;
+use diesel_async::RunQueryDsl;
+use registry_types::ids::{IntakeId, VerdictId, VersionId};
+use registry_types::verdict::Decision;
+
+use crate::schema::verdicts;
+use crate::{Connection, DbError, DbResult};
+
+/// A decision as it was signed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NewVerdict {
+    pub version: VersionId,
+    pub intake: IntakeId,
+    pub decision: Decision,
+    /// The DSSE envelope, exactly as it was signed.
+    pub envelope: Vec<u8>,
+    /// Which of the store's keys signed.
+    pub key_id: String,
+}
+
+/// A stored verdict.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Verdict {
+    pub id: VerdictId,
+    pub intake: IntakeId,
+    pub decision: Decision,
+    pub envelope: Vec<u8>,
+    pub key_id: String,
+    pub created_at: DateTime<Utc>,
+}
+
+/// # Errors
+/// `verdicts_intake_id_key` when the intake already has one.
+pub async fn insert(conn: &mut Connection, new: &NewVerdict) -> DbResult<VerdictId> {
+    let id = VerdictId::new();
+    let decision = serde_json::to_value(&new.decision).map_err(|e| DbError::corrupt("decision")(Box::new(e)))?;
+    diesel::insert_into(verdicts::table)
+        .values((
+            verdicts::id.eq(id.0),
+            verdicts::version_id.eq(new.version.0),
+            verdicts::intake_id.eq(new.intake.0),
+            verdicts::decision.eq(decision),
+            verdicts::envelope.eq(&new.envelope),
+            verdicts::key_id.eq(&new.key_id),
+        ))
+        .execute(conn)
+        .await?;
+    Ok(id)
+}
+
+/// The newest verdict of a version, if it was ever decided.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn latest(conn: &mut Connection, version: VersionId) -> DbResult<Option<Verdict>> {
+    let row: Option<VerdictRow> = verdicts::table
+        .filter(verdicts::version_id.eq(version.0))
+        .order((verdicts::created_at.desc(), verdicts::id.desc()))
+        .select(VerdictRow::as_select())
+        .first(conn)
+        .await
+        .optional()?;
+    row.map(TryInto::try_into).transpose()
+}
+
+/// The verdict of one intake, if it was decided.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn of_intake(conn: &mut Connection, intake: IntakeId) -> DbResult<Option<Verdict>> {
+    let row: Option<VerdictRow> = verdicts::table
+        .filter(verdicts::intake_id.eq(intake.0))
+        .select(VerdictRow::as_select())
+        .first(conn)
+        .await
+        .optional()?;
+    row.map(TryInto::try_into).transpose()
+}
+
+#[derive(Queryable, Selectable)]
+#[diesel(table_name = verdicts)]
+struct VerdictRow {
+    id: uuid::Uuid,
+    intake_id: uuid::Uuid,
+    decision: serde_json::Value,
+    envelope: Vec<u8>,
+    key_id: String,
+    created_at: DateTime<Utc>,
+}
+
+impl TryFrom<VerdictRow> for Verdict {
+    type Error = DbError;
+
+    fn try_from(row: VerdictRow) -> DbResult<Self> {
+        Ok(Self {
+            id: row.id.into(),
+            intake: row.intake_id.into(),
+            decision: serde_json::from_value(row.decision).map_err(|e| DbError::corrupt("decision")(Box::new(e)))?,
+            envelope: row.envelope,
+            key_id: row.key_id,
+            created_at: row.created_at,
+        })
+    }
+}
