@@ -3,6 +3,25 @@
 //! A handler reads: extractor (who, what right) → parse into types → one call into `registry-db` (one transaction) →
 //! response. It never opens a connection to an outside registry.
 
+mod auth;
+mod health;
+mod intakes;
+mod openapi;
 pub mod problem;
+mod request;
 pub mod rights;
+mod server;
+mod settings;
 pub mod state;
+mod telemetry;
+
+pub use auth::{BootstrapSettings, Bootstrapped, bootstrap};
+pub use openapi::openapi;
+pub use server::{ApiError, Server, run};
+pub use settings::{ApiSettings, Limits, SettingsError, SettingsFault, TokenLifetimes};
+pub use telemetry::start_log;
+
+/// Every area's routes. What is registered here is in the API's description.
+fn routes(cfg: &mut utoipa_actix_web::service_config::ServiceConfig) {
+    cfg.configure(health::routes).configure(openapi::routes).configure(auth::routes);
+}

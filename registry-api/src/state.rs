@@ -4,13 +4,28 @@ use std::sync::Arc;
 
 use blob_store::BlobStore;
 use registry_db::Pool;
+use registry_db::key_ring::KeyRing;
 use registry_types::profile::Profile;
+use tokio_util::sync::CancellationToken;
+
+use crate::auth::passwords::Passwords;
+use crate::intakes::hub::EventHub;
+use crate::settings::{Limits, TokenLifetimes};
+use crate::telemetry::Metrics;
 
 /// Shared by all handlers through `web::Data<AppState>`.
 pub struct AppState {
     pub pool: Pool,
     pub blobs: Arc<dyn BlobStore>,
     pub profile: Profile,
-    /// `https://store.example.org`, without a trailing slash: where clients reach this store.
+    /// `https://store.example.org/`: where clients reach this store.
     pub public_url: url::Url,
+    pub(crate) key_ring: KeyRing,
+    pub(crate) passwords: Passwords,
+    pub(crate) lifetimes: TokenLifetimes,
+    pub(crate) limits: Limits,
+    pub(crate) hub: EventHub,
+    pub(crate) metrics: Metrics,
+    /// Cancelled when the server begins to stop: answers without an end must end.
+    pub(crate) stopping: CancellationToken,
 }

@@ -47,6 +47,16 @@ impl Pool {
         self.inner.get().await.map_err(|e| DbError::Unavailable(Box::new(e)))
     }
 
+    /// Whether the database answers.
+    ///
+    /// # Errors
+    /// [`DbError::Unavailable`] when it does not.
+    pub async fn check(&self) -> DbResult<()> {
+        use diesel_async::RunQueryDsl as _;
+        diesel::sql_query("SELECT 1").execute(&mut *self.get().await?).await?;
+        Ok(())
+    }
+
     /// A connection outside the pool, for `LISTEN`.
     ///
     /// # Errors

@@ -1,0 +1,13 @@
+//! Logging in and out, and who one is. The paths and bodies are those that the HLA-Compass client speaks.
+
+mod bootstrap;
+pub(crate) mod login;
+mod me;
+pub(crate) mod passwords;
+pub(crate) mod tokens;
+
+pub use bootstrap::{BootstrapSettings, Bootstrapped, bootstrap};
+
+pub(crate) fn routes(cfg: &mut utoipa_actix_web::service_config::ServiceConfig) {
+    cfg.service(login::login).service(login::refresh).service(login::logout).service(me::me).service(me::me_by_key);
+}

@@ -1,0 +1,3 @@
+//! Intakes: their checks with evidence, and their events as they happen.
+
+pub(crate) mod hub;
