@@ -1,1 +1,6 @@
+//! What the end-to-end tests are built from: servers that live as long as a test, images made without docker, and a
+//! client of the store. Nothing here knows what a test wants to prove.
 
+pub mod object_server;
+pub mod process;
+pub mod wait;

@@ -1,0 +1,99 @@
+//! Child processes that end with the test, however it ends.
+
+use std::ffi::OsStr;
+use std::net::TcpListener;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+
+/// The program runs beside a shell whose standard input is a pipe held by this process. When the pipe closes (the value
+/// is dropped, or this process dies) the program is killed; when the program ends, so does the shell.
+const WATCHED: &str = r#"
+exec 3<&0
+"$@" </dev/null 3<&- &
+child=$!
+{ cat <&3 >/dev/null; kill -KILL "$child"; } 2>/dev/null &
+exec 3<&-
+wait "$child"
+"#;
+
+/// A running program; dropping it kills it at once, as `kill -9` does, and waits until it is gone.
+pub struct ChildProcess {
+    shell: Child,
+    log: PathBuf,
+}
+
+impl ChildProcess {
+    /// Starts `program`; what it prints goes to the file `log`.
+    ///
+    /// # Panics
+    /// When there is no shell or the log cannot be written.
+    pub fn start<A: AsRef<OsStr>>(
+        program: &Path,
+        arguments: impl IntoIterator<Item = A>,
+        environment: impl IntoIterator<Item = (A, A)>,
+        log: &Path,
+    ) -> Self {
+        let output = std::fs::File::options().create(true).append(true).open(log).unwrap();
+        let shell = Command::new("/bin/sh")
+            .args(["-c", WATCHED, "watched"])
+            .arg(program)
+            .args(arguments)
+            .envs(environment)
+            .stdin(Stdio::piped())
+            .stdout(output.try_clone().unwrap())
+            .stderr(output)
+            .spawn()
+            .unwrap();
+        Self { shell, log: log.to_owned() }
+    }
+
+    /// Whether the program has ended by itself.
+    pub fn has_ended(&mut self) -> bool {
+        self.shell.try_wait().unwrap().is_some()
+    }
+
+    /// What the program has printed so far.
+    #[must_use]
+    pub fn output(&self) -> String {
+        std::fs::read_to_string(&self.log).unwrap_or_default()
+    }
+}
+
+impl Drop for ChildProcess {
+    fn drop(&mut self) {
+        drop(self.shell.stdin.take());
+        let _ = self.shell.wait();
+    }
+}
+
+/// A loopback port that was free a moment ago, for programs that cannot tell which one they took. Another program may
+/// be faster: start again with another port when the program ends at once.
+///
+/// # Panics
+/// When the machine has no free port.
+#[must_use]
+pub fn free_port() -> u16 {
+    TcpListener::bind(("127.0.0.1", 0)).unwrap().local_addr().unwrap().port()
+}
+
+/// Starts a program that listens on a port, and waits until it accepts connections.
+///
+/// # Panics
+/// When it ended at once five times in a row.
+pub async fn start_listening(log: &Path, mut start: impl FnMut(u16) -> ChildProcess) -> (ChildProcess, u16) {
+    for _ in 0..5 {
+        let port = free_port();
+        let mut process = start(port);
+        let answers = crate::wait::until("a program to listen", async || {
+            if process.has_ended() {
+                return Some(false);
+            }
+            tokio::net::TcpStream::connect(("127.0.0.1", port)).await.is_ok().then_some(true)
+        })
+        .await;
+        if answers {
+            return (process, port);
+        }
+    }
+    panic!("the program does not start:\n{}", std::fs::read_to_string(log).unwrap_or_default());
+}
