@@ -106,6 +106,8 @@ mod tests {
         assert_eq!(compare(Ecosystem::PyPi, "1.0-RC1", "1.0rc1"), equal);
         assert_eq!(compare(Ecosystem::Npm, "v1.2.3", "=1.2.3"), equal);
         assert_eq!(compare(Ecosystem::Npm, "1.2.3+build.5", "1.2.3"), equal);
+        assert_eq!(compare(Ecosystem::Npm, "1.0", "1.0.0"), equal);
+        assert_eq!(compare(Ecosystem::Npm, "2-rc.1", "2.0.0-rc.1"), equal);
         assert_eq!(compare(Ecosystem::CratesIo, "1.2.3+a", "1.2.3+b"), equal);
     }
 
@@ -115,8 +117,9 @@ mod tests {
         for (ecosystem, text) in [
             (Ecosystem::PyPi, "2004d"),
             (Ecosystem::PyPi, ""),
-            (Ecosystem::Npm, "1.2"),
+            (Ecosystem::Npm, "1.x"),
             (Ecosystem::Npm, "latest"),
+            (Ecosystem::Npm, "1.2.3.4"),
             (Ecosystem::Npm, "git+https://example.org/x.git"),
             (Ecosystem::CratesIo, "v1.0.0"),
             (Ecosystem::Debian, ""),
