@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::hash::Hash;
 
+use diesel_async::RunQueryDsl;
 use registry_types::ids::CompanyId;
 use registry_types::template::{LocalRef, MAX_ISSUES, Template};
 use serde_json::{Map, Value, json};
@@ -11,12 +12,13 @@ use super::read::{self, Company, CompanyAgent, CompanyGoal, CompanyIssue, Compan
 use crate::packages::Viewer;
 use crate::{Connection, DbError, DbResult};
 
-/// The company as it is now, as a template. Equal to the imported one as long as nothing was changed. Call in a
-/// transaction, so that all parts are of one moment.
+/// The company as it is now, as a template. Equal to the imported one as long as nothing was changed. Call as the
+/// first thing in a transaction: all parts are read as of one moment.
 ///
 /// # Errors
 /// [`DbError::NotFound`] when this viewer may not see the company.
 pub async fn export(conn: &mut Connection, viewer: &Viewer, id: CompanyId) -> DbResult<Template> {
+    diesel::sql_query("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY").execute(conn).await?;
     let company = read::find(conn, viewer, id).await?;
     let agents = read::agents(conn, id).await?;
     let goals = read::goals(conn, id).await?;
