@@ -189,6 +189,7 @@ CREATE TABLE packages (
     CONSTRAINT packages_kind_check CHECK (kind IN ('module', 'template')),
     CONSTRAINT packages_visibility_check CHECK (visibility IN ('public', 'organization', 'licensed'))
 );
+CREATE INDEX packages_organization_idx ON packages (organization_id, id DESC);
 CREATE INDEX packages_listed_idx ON packages (listed_at DESC, id DESC) WHERE listed_at IS NOT NULL;
 CREATE INDEX packages_search_idx ON packages USING gin (search);
 CREATE INDEX packages_trigram_idx ON packages USING gin (search_text gin_trgm_ops);
@@ -265,7 +266,7 @@ CREATE TABLE intakes (
     CONSTRAINT intakes_finished_check CHECK ((state IN ('decided', 'failed')) = (finished_at IS NOT NULL))
 );
 CREATE UNIQUE INDEX intakes_one_open_idx ON intakes (version_id) WHERE state IN ('queued', 'running');
-CREATE INDEX intakes_version_idx ON intakes (version_id, created_at DESC, id DESC);
+CREATE INDEX intakes_open_idx ON intakes (organization_id) WHERE state IN ('queued', 'running');
 CREATE INDEX intakes_organization_idx ON intakes (organization_id, created_at DESC, id DESC);
 CREATE INDEX intakes_version_idx ON intakes (version_id, created_at DESC, id DESC);
 

@@ -4,12 +4,14 @@
 //! ([`transaction`]); no function does outside I/O. Row types stay inside; what goes in and out are plain structs of this
 //! crate built from `registry-types`.
 
+pub mod advisories;
 pub mod api_keys;
 pub mod audit;
 pub mod companies;
 pub mod content;
 mod error;
 pub mod evidence;
+pub mod idempotency;
 pub mod intakes;
 pub mod jobs;
 pub mod key_ring;
@@ -17,7 +19,9 @@ pub mod listing;
 pub mod notifications;
 pub mod packages;
 mod pool;
+pub mod publish;
 pub mod pull;
+pub mod registries;
 mod schema;
 pub mod search;
 pub mod organizations;

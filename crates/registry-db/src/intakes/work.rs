@@ -256,7 +256,7 @@ fn check_event(check: &CheckResult) -> Value {
     json!({ "name": check.name, "outcome": check.outcome, "reasons": check.reasons })
 }
 
-pub(super) async fn insert_event(conn: &mut Connection, id: IntakeId, kind: EventKind, data: Value) -> DbResult<()> {
+pub(crate) async fn insert_event(conn: &mut Connection, id: IntakeId, kind: EventKind, data: Value) -> DbResult<()> {
     insert_events(conn, id, [(kind, data)]).await
 }
 

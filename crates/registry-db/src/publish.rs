@@ -1,0 +1,433 @@
+//! Submissions: a version to be taken in, and what its publisher sees of its modules.
+
+use chrono::{DateTime, Utc};
+use diesel::prelude::*;
+use diesel::sql_types;
+use diesel_async::RunQueryDsl;
+use registry_types::ids::{IntakeId, OrganizationId, PackageId, RegistryNamespaceId, UserId, VersionId};
+use registry_types::image_reference::ImageReference;
+use registry_types::intake::IntakeState;
+use registry_types::job::JobPayload;
+use registry_types::names::{Email, PackageName, PackageSlug};
+use registry_types::package::{PackageFormat, PackageKind, VersionState, Visibility};
+use registry_types::rejection_code::RejectionCode;
+use serde_json::value::RawValue;
+use serde_json::{Value, json};
+
+use crate::audit::{self, Actor, Entry};
+use crate::error::stored;
+use crate::intakes::{EventKind, insert_event};
+use crate::jobs::{self, Enqueue};
+use crate::schema::{intakes, organizations, packages, versions};
+use crate::{Connection, DbError, DbResult, listing};
+
+/// A version that an author asks the store to take in.
+#[derive(Debug, Clone)]
+pub struct NewSubmission {
+    pub organization: OrganizationId,
+    pub name: PackageSlug,
+    pub format: PackageFormat,
+    pub version: semver::Version,
+    /// Of a new package. An existing one only becomes more visible: `organization` is what clients send by default.
+    pub visibility: Visibility,
+    /// The package manifest or template document, byte for byte.
+    pub package_manifest: Box<RawValue>,
+    /// `package-formats`' description of it.
+    pub descriptor: Value,
+    /// `None` for packages without an image.
+    pub image: Option<ImageReference>,
+    pub namespace: Option<RegistryNamespaceId>,
+    pub requested_by: UserId,
+    pub actor: Actor,
+    /// Queued and running intakes that the organization may have with this one.
+    pub max_open_intakes: u32,
+}
+
+/// What a submission became.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Submitted {
+    pub package: PackageId,
+    pub version: VersionId,
+    pub intake: IntakeId,
+}
+
+/// Why a submission was not accepted; nothing is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Refusal {
+    /// The version number was used up.
+    VersionExists {
+        state: VersionState,
+    },
+    /// The version waits for its verdict.
+    IntakeInProgress {
+        intake: Option<IntakeId>,
+    },
+    /// The name belongs to a package of another format.
+    OtherFormat {
+        format: PackageFormat,
+    },
+    TooManyOpenIntakes {
+        limit: u32,
+    },
+}
+
+/// Accepts a submission: package, version `pending`, intake `queued`, job, audit entry, event. Call in a transaction, and
+/// roll back when it is refused.
+///
+/// Submissions of one organization wait for each other, so that quota and version number are judged on what is there.
+///
+/// # Errors
+/// When the database refuses.
+pub async fn submit(conn: &mut Connection, new: &NewSubmission) -> DbResult<Result<Submitted, Refusal>> {
+    lock_organization(conn, new.organization).await?;
+    if open_intakes(conn, new.organization).await? >= i64::from(new.max_open_intakes) {
+        return Ok(Err(Refusal::TooManyOpenIntakes { limit: new.max_open_intakes }));
+    }
+    let package = match package(conn, new).await? {
+        Ok(package) => package,
+        Err(refusal) => return Ok(Err(refusal)),
+    };
+    let version = match pending_version(conn, new, package).await? {
+        Ok(version) => version,
+        Err(refusal) => return Ok(Err(refusal)),
+    };
+    let intake = queue_intake(conn, new, version).await?;
+    let entry = Entry {
+        organization: Some(new.organization),
+        actor: new.actor,
+        action: "version.submitted",
+        subject: format!("version:{version}"),
+        details: json!({
+            "intake": intake,
+            "package": new.name,
+            "version": new.version,
+            "image": new.image.as_ref().map(ImageReference::to_string),
+        }),
+    };
+    audit::append(conn, entry).await?;
+    Ok(Ok(Submitted { package, version, intake }))
+}
+
+async fn lock_organization(conn: &mut Connection, organization: OrganizationId) -> DbResult<()> {
+    organizations::table
+        .find(organization.0)
+        .select(organizations::id)
+        .for_no_key_update()
+        .first::<uuid::Uuid>(conn)
+        .await?;
+    Ok(())
+}
+
+async fn open_intakes(conn: &mut Connection, organization: OrganizationId) -> DbResult<i64> {
+    let open = [IntakeState::Queued.as_str(), IntakeState::Running.as_str()];
+    Ok(intakes::table
+        .filter(intakes::organization_id.eq(organization.0))
+        .filter(intakes::state.eq_any(open))
+        .count()
+        .get_result(conn)
+        .await?)
+}
+
+/// The package of that name, made if it is new, and made more visible if that is asked.
+async fn package(conn: &mut Connection, new: &NewSubmission) -> DbResult<Result<PackageId, Refusal>> {
+    let existing: Option<(uuid::Uuid, String, String)> = packages::table
+        .filter(packages::organization_id.eq(new.organization.0))
+        .filter(packages::name.eq(new.name.as_str()))
+        .select((packages::id, packages::format, packages::visibility))
+        .first(conn)
+        .await
+        .optional()?;
+    let Some((id, format, visibility)) = existing else { return insert_package(conn, new).await.map(Ok) };
+    let format: PackageFormat = stored("package format", &format)?;
+    if format != new.format {
+        return Ok(Err(Refusal::OtherFormat { format }));
+    }
+    let id = PackageId::from(id);
+    if is_wider(new.visibility, stored("visibility", &visibility)?) {
+        diesel::update(packages::table.find(id.0))
+            .set(packages::visibility.eq(new.visibility.as_str()))
+            .execute(conn)
+            .await?;
+        let entry = Entry {
+            organization: Some(new.organization),
+            actor: new.actor,
+            action: "package.visibility_changed",
+            subject: format!("package:{id}"),
+            details: json!({ "from": visibility, "to": new.visibility }),
+        };
+        audit::append(conn, entry).await?;
+        listing::refresh_listing(conn, id).await?;
+    }
+    Ok(Ok(id))
+}
+
+const fn is_wider(asked: Visibility, current: Visibility) -> bool {
+    const fn reach(visibility: Visibility) -> u8 {
+        match visibility {
+            Visibility::Organization => 0,
+            Visibility::Licensed => 1,
+            Visibility::Public => 2,
+        }
+    }
+    reach(asked) > reach(current)
+}
+
+async fn insert_package(conn: &mut Connection, new: &NewSubmission) -> DbResult<PackageId> {
+    let id = PackageId::new();
+    diesel::insert_into(packages::table)
+        .values((
+            packages::id.eq(id.0),
+            packages::organization_id.eq(new.organization.0),
+            packages::name.eq(new.name.as_str()),
+            packages::kind.eq(new.format.kind().as_str()),
+            packages::format.eq(new.format.as_str()),
+            packages::visibility.eq(new.visibility.as_str()),
+        ))
+        .execute(conn)
+        .await?;
+    Ok(id)
+}
+
+/// The version in state `pending`: a new one, or a rejected one that is tried again.
+async fn pending_version(
+    conn: &mut Connection,
+    new: &NewSubmission,
+    package: PackageId,
+) -> DbResult<Result<VersionId, Refusal>> {
+    let number = new.version.to_string();
+    let existing: Option<(uuid::Uuid, String)> = versions::table
+        .filter(versions::package_id.eq(package.0))
+        .filter(versions::version.eq(&number))
+        .select((versions::id, versions::state))
+        .for_update()
+        .first(conn)
+        .await
+        .optional()?;
+    let manifest = diesel::dsl::sql::<sql_types::Json>("")
+        .bind::<sql_types::Text, _>(new.package_manifest.get().to_owned())
+        .sql("::json");
+    let content = (
+        versions::state.eq(VersionState::Pending.as_str()),
+        versions::package_manifest.eq(manifest),
+        versions::descriptor.eq(&new.descriptor),
+        versions::image_reference.eq(new.image.as_ref().map(ImageReference::to_string)),
+        versions::published_by.eq(new.requested_by.0),
+    );
+    let Some((id, state)) = existing else {
+        let id = VersionId::new();
+        diesel::insert_into(versions::table)
+            .values((versions::id.eq(id.0), versions::package_id.eq(package.0), versions::version.eq(number), content))
+            .execute(conn)
+            .await?;
+        return Ok(Ok(id));
+    };
+    let state: VersionState = stored("version state", &state)?;
+    if state == VersionState::Pending {
+        return Ok(Err(Refusal::IntakeInProgress { intake: open_intake(conn, id).await? }));
+    }
+    if !state.may_be_republished() {
+        return Ok(Err(Refusal::VersionExists { state }));
+    }
+    diesel::update(versions::table.find(id))
+        .set((
+            content,
+            versions::rejection_code.eq(None::<String>),
+            versions::digest.eq(None::<String>),
+            versions::media_type.eq(None::<String>),
+            versions::size_bytes.eq(None::<i64>),
+        ))
+        .execute(conn)
+        .await?;
+    Ok(Ok(id.into()))
+}
+
+async fn open_intake(conn: &mut Connection, version: uuid::Uuid) -> DbResult<Option<IntakeId>> {
+    let open = [IntakeState::Queued.as_str(), IntakeState::Running.as_str()];
+    let id: Option<uuid::Uuid> = intakes::table
+        .filter(intakes::version_id.eq(version))
+        .filter(intakes::state.eq_any(open))
+        .select(intakes::id)
+        .first(conn)
+        .await
+        .optional()?;
+    Ok(id.map(Into::into))
+}
+
+async fn queue_intake(conn: &mut Connection, new: &NewSubmission, version: VersionId) -> DbResult<IntakeId> {
+    let id = IntakeId::new();
+    diesel::insert_into(intakes::table)
+        .values((
+            intakes::id.eq(id.0),
+            intakes::version_id.eq(version.0),
+            intakes::organization_id.eq(new.organization.0),
+            intakes::registry_namespace_id.eq(new.namespace.map(uuid::Uuid::from)),
+            intakes::image_reference.eq(new.image.as_ref().map(ImageReference::to_string)),
+            intakes::state.eq(IntakeState::Queued.as_str()),
+            intakes::requested_by.eq(new.requested_by.0),
+        ))
+        .execute(conn)
+        .await?;
+    let how = Enqueue { dedup_key: Some(format!("intake:{id}")), ..Enqueue::default() };
+    jobs::enqueue(conn, &JobPayload::Intake { intake: id }, how).await?;
+    insert_event(conn, id, EventKind::State, json!({ "state": IntakeState::Queued })).await?;
+    Ok(id)
+}
+
+/// A module as its publisher sees it: with its newest version, whatever state that is in.
+#[derive(Debug, Clone, PartialEq)]
+pub struct PublishedModule {
+    pub id: PackageId,
+    pub organization: OrganizationId,
+    pub name: PackageName,
+    pub format: PackageFormat,
+    pub visibility: Visibility,
+    pub title: String,
+    pub description: String,
+    pub version: String,
+    pub state: VersionState,
+    pub rejection_code: Option<RejectionCode>,
+    pub image_reference: Option<String>,
+    pub author: UserId,
+    pub author_email: Email,
+    pub created_at: DateTime<Utc>,
+    pub updated_at: DateTime<Utc>,
+}
+
+#[derive(QueryableByName)]
+struct ModuleRow {
+    #[diesel(sql_type = sql_types::Uuid)]
+    id: uuid::Uuid,
+    #[diesel(sql_type = sql_types::Uuid)]
+    organization_id: uuid::Uuid,
+    #[diesel(sql_type = sql_types::Text)]
+    publisher: String,
+    #[diesel(sql_type = sql_types::Text)]
+    name: String,
+    #[diesel(sql_type = sql_types::Text)]
+    format: String,
+    #[diesel(sql_type = sql_types::Text)]
+    visibility: String,
+    #[diesel(sql_type = sql_types::Text)]
+    title: String,
+    #[diesel(sql_type = sql_types::Text)]
+    description: String,
+    #[diesel(sql_type = sql_types::Text)]
+    version: String,
+    #[diesel(sql_type = sql_types::Text)]
+    state: String,
+    #[diesel(sql_type = sql_types::Nullable<sql_types::Text>)]
+    rejection_code: Option<String>,
+    #[diesel(sql_type = sql_types::Nullable<sql_types::Text>)]
+    image_reference: Option<String>,
+    #[diesel(sql_type = sql_types::Uuid)]
+    published_by: uuid::Uuid,
+    #[diesel(sql_type = sql_types::Text)]
+    email: String,
+    #[diesel(sql_type = sql_types::Timestamptz)]
+    created_at: DateTime<Utc>,
+    #[diesel(sql_type = sql_types::Timestamptz)]
+    updated_at: DateTime<Utc>,
+}
+
+/// `$1` organizations, `$2` kind, `$3` one package or NULL, `$4` the last seen package or NULL, `$5` limit.
+const MODULES: &str = "\
+    SELECT p.id, p.organization_id, o.slug AS publisher, p.name, p.format, p.visibility, \
+           coalesce(v.descriptor->>'title', p.name) AS title, \
+           coalesce(v.descriptor->>'description', '') AS description, \
+           v.version, v.state, v.rejection_code, v.image_reference, v.published_by, u.email, p.created_at, \
+           greatest(v.created_at, v.activated_at, i.finished_at) AS updated_at \
+    FROM packages p \
+    JOIN organizations o ON o.id = p.organization_id \
+    JOIN LATERAL (SELECT * FROM versions WHERE package_id = p.id ORDER BY created_at DESC, id DESC LIMIT 1) v ON true \
+    JOIN users u ON u.id = v.published_by \
+    LEFT JOIN LATERAL (SELECT finished_at FROM intakes WHERE version_id = v.id \
+                       ORDER BY created_at DESC, id DESC LIMIT 1) i ON true \
+    WHERE p.organization_id = ANY($1) AND p.kind = $2 AND ($3 IS NULL OR p.id = $3) AND ($4 IS NULL OR p.id < $4) \
+    ORDER BY p.id DESC LIMIT $5";
+
+async fn modules_where(
+    conn: &mut Connection,
+    organizations: &[OrganizationId],
+    one: Option<PackageId>,
+    after: Option<PackageId>,
+    limit: i64,
+) -> DbResult<Vec<PublishedModule>> {
+    let organizations: Vec<uuid::Uuid> = organizations.iter().map(|id| id.0).collect();
+    let rows: Vec<ModuleRow> = diesel::sql_query(MODULES)
+        .bind::<sql_types::Array<sql_types::Uuid>, _>(organizations)
+        .bind::<sql_types::Text, _>(PackageKind::Module.as_str())
+        .bind::<sql_types::Nullable<sql_types::Uuid>, _>(one.map(uuid::Uuid::from))
+        .bind::<sql_types::Nullable<sql_types::Uuid>, _>(after.map(uuid::Uuid::from))
+        .bind::<sql_types::BigInt, _>(limit)
+        .load(conn)
+        .await?;
+    rows.into_iter().map(TryInto::try_into).collect()
+}
+
+/// The modules of `organizations`, the newest first, behind the one `after`.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn modules(
+    conn: &mut Connection,
+    organizations: &[OrganizationId],
+    after: Option<PackageId>,
+    limit: i64,
+) -> DbResult<Vec<PublishedModule>> {
+    modules_where(conn, organizations, None, after, limit).await
+}
+
+/// One module of `organizations`.
+///
+/// # Errors
+/// [`DbError::NotFound`] when none of them has it.
+pub async fn module(
+    conn: &mut Connection,
+    organizations: &[OrganizationId],
+    id: PackageId,
+) -> DbResult<PublishedModule> {
+    modules_where(conn, organizations, Some(id), None, 1).await?.pop().ok_or(DbError::NotFound)
+}
+
+/// The numbers and states of a package's versions, the newest first.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn versions_of(
+    conn: &mut Connection,
+    package: PackageId,
+    limit: i64,
+) -> DbResult<Vec<(String, VersionState)>> {
+    let rows: Vec<(String, String)> = versions::table
+        .filter(versions::package_id.eq(package.0))
+        .order((versions::created_at.desc(), versions::id.desc()))
+        .limit(limit)
+        .select((versions::version, versions::state))
+        .load(conn)
+        .await?;
+    rows.into_iter().map(|(number, state)| Ok((number, stored("version state", &state)?))).collect()
+}
+
+impl TryFrom<ModuleRow> for PublishedModule {
+    type Error = DbError;
+
+    fn try_from(row: ModuleRow) -> DbResult<Self> {
+        Ok(Self {
+            id: row.id.into(),
+            organization: row.organization_id.into(),
+            name: stored("package name", &format!("{}/{}", row.publisher, row.name))?,
+            format: stored("package format", &row.format)?,
+            visibility: stored("visibility", &row.visibility)?,
+            title: row.title,
+            description: row.description,
+            version: row.version,
+            state: stored("version state", &row.state)?,
+            rejection_code: row.rejection_code.map(|code| stored("rejection code", &code)).transpose()?,
+            image_reference: row.image_reference,
+            author: row.published_by.into(),
+            author_email: stored("e-mail address", &row.email)?,
+            created_at: row.created_at,
+            updated_at: row.updated_at,
+        })
+    }
+}
