@@ -10,7 +10,7 @@ use registry_types::intake::CheckResult;
 use registry_types::text_enum;
 
 use crate::error::stored;
-use crate::packages::{Page, Version, row_limit};
+use crate::packages::{Page, Version, one_more};
 use crate::schema::{components, findings, version_documents};
 use crate::{Connection, DbError, DbResult, intakes};
 
@@ -41,7 +41,7 @@ pub async fn components(
         .filter(components::version_id.eq(version.summary.id.0))
         .filter(components::ordinal.gt(after.unwrap_or(-1)))
         .order(components::ordinal)
-        .limit(row_limit(size))
+        .limit(one_more(size))
         .select((components::ordinal, components::component))
         .load(conn)
         .await?;
@@ -71,7 +71,7 @@ pub async fn findings(
         .filter(findings::version_id.eq(version.summary.id.0))
         .filter(findings::ordinal.gt(after.unwrap_or(-1)))
         .order(findings::ordinal)
-        .limit(row_limit(size))
+        .limit(one_more(size))
         .select((findings::ordinal, findings::finding))
         .load(conn)
         .await?;

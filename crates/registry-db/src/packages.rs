@@ -5,7 +5,7 @@
 
 use chrono::{DateTime, Utc};
 use diesel::prelude::*;
-use diesel::sql_types::{Array, BigInt, Bool, Json, Jsonb, Nullable, Text, Timestamptz, Uuid};
+use diesel::sql_types::{Array, BigInt, Bool, Jsonb, Nullable, Text, Timestamptz, Uuid};
 use diesel_async::RunQueryDsl;
 use registry_types::digest::Digest;
 use registry_types::ids::{OrganizationId, PackageId, VersionId};
@@ -19,6 +19,7 @@ use serde_json::{Value, json};
 use crate::audit::{self, Actor};
 use crate::error::stored;
 use crate::schema::versions;
+use crate::users::Identity;
 use crate::{Connection, DbError, DbResult, listing};
 
 /// Who reads. Strangers see public and licensed packages that were active once; members also all of their organizations'.
@@ -30,6 +31,18 @@ pub enum Viewer {
 }
 
 impl Viewer {
+    /// How a caller reads.
+    #[must_use]
+    pub fn of(identity: Option<&Identity>) -> Self {
+        match identity {
+            None => Self::Anonymous,
+            Some(identity) if identity.is_superuser => Self::Superuser,
+            Some(identity) => {
+                Self::Member { organizations: identity.memberships.iter().map(|own| own.organization).collect() }
+            }
+        }
+    }
+
     /// Whether everything of `organization` is open to this viewer.
     #[must_use]
     pub fn is_member_of(&self, organization: OrganizationId) -> bool {
@@ -132,9 +145,9 @@ pub struct Version {
     pub summary: VersionSummary,
     /// `package-formats`' description of the package manifest.
     pub descriptor: Value,
-    /// The package manifest or template document as it was sent. `None` for those who may not have the content: strangers
-    /// to a licensed package.
-    pub package_manifest: Option<Value>,
+    /// The JSON text of the package manifest or template document. `None` for those who may not have the content:
+    /// strangers to a licensed package, or to a version that is no longer active.
+    pub package_manifest: Option<String>,
     /// What the author wrote, for members only: it may name a private registry.
     pub image_reference: Option<String>,
 }
@@ -330,7 +343,7 @@ pub async fn versions(
         .bind::<Bool, _>(viewer.is_member_of(package.organization))
         .bind::<Nullable<Timestamptz>, _>(after_at)
         .bind::<Nullable<Uuid>, _>(after_id.map(|id| id.0))
-        .bind::<BigInt, _>(row_limit(size))
+        .bind::<BigInt, _>(one_more(size))
         .load(conn)
         .await?;
     let rows = rows.into_iter().map(TryInto::try_into).collect::<DbResult<Vec<VersionSummary>>>()?;
@@ -348,15 +361,15 @@ pub async fn version(conn: &mut Connection, viewer: &Viewer, name: &PackageName,
         version: VersionRow,
         #[diesel(sql_type = Jsonb)]
         descriptor: Value,
-        #[diesel(sql_type = Json)]
-        package_manifest: Value,
+        #[diesel(sql_type = Text)]
+        package_manifest: String,
         #[diesel(sql_type = Nullable<Text>)]
         image_reference: Option<String>,
     }
     let package = package(conn, viewer, name).await?;
     let is_member = viewer.is_member_of(package.organization);
     let sql = format!(
-        "SELECT {VERSION_COLUMNS}, v.descriptor, v.package_manifest, v.image_reference FROM versions v \
+        "SELECT {VERSION_COLUMNS}, v.descriptor, v.package_manifest::text AS package_manifest, v.image_reference FROM versions v \
          WHERE v.package_id = $1 AND v.version = $2 AND ($3 OR v.activated_at IS NOT NULL)"
     );
     let row: Row = diesel::sql_query(sql)
@@ -448,6 +461,6 @@ async fn version_id(conn: &mut Connection, package: &PackageSummary, number: &Se
 }
 
 /// One row more than the page holds.
-pub(crate) fn row_limit(size: usize) -> i64 {
+pub(crate) fn one_more(size: usize) -> i64 {
     i64::try_from(size).unwrap_or(i64::MAX - 1) + 1
 }
