@@ -8,6 +8,7 @@ use registry_types::ids::{ApiKeyId, OrganizationId, UserId};
 use registry_types::names::Email;
 
 use crate::error::stored;
+use crate::packages::{Page, one_more};
 use crate::schema::{api_keys, memberships, organizations, users};
 use crate::users::{Credential, Identity, Membership, MembershipColumns, SecretHash, membership};
 use crate::{Connection, DbError, DbResult};
@@ -62,8 +63,8 @@ pub async fn list(
     conn: &mut Connection,
     organization: OrganizationId,
     after: Option<ApiKeyId>,
-    limit: i64,
-) -> DbResult<Vec<ApiKey>> {
+    size: usize,
+) -> DbResult<Page<ApiKey, ApiKeyId>> {
     type Row =
         (uuid::Uuid, uuid::Uuid, String, String, String, Option<DateTime<Utc>>, Option<DateTime<Utc>>, DateTime<Utc>);
     // Ids are time-ordered, so they are the order of creation.
@@ -72,7 +73,7 @@ pub async fn list(
         .filter(api_keys::organization_id.eq(organization.0))
         .filter(api_keys::id.gt(after.map_or(uuid::Uuid::nil(), uuid::Uuid::from)))
         .order(api_keys::id)
-        .limit(limit)
+        .limit(one_more(size))
         .select((
             api_keys::id,
             users::id,
@@ -85,7 +86,8 @@ pub async fn list(
         ))
         .load(conn)
         .await?;
-    rows.into_iter()
+    let keys = rows
+        .into_iter()
         .map(|(id, user, email, label, prefix, expires_at, revoked_at, created_at)| {
             Ok(ApiKey {
                 id: id.into(),
@@ -98,7 +100,8 @@ pub async fn list(
                 created_at,
             })
         })
-        .collect()
+        .collect::<DbResult<_>>()?;
+    Ok(Page::from_rows(keys, size, |last| last.id))
 }
 
 /// Revokes a key of `organization`; `owner` limits it to that user's own keys. Revoking again changes nothing.

@@ -8,6 +8,7 @@ use registry_types::names::{Email, OrganizationSlug};
 use registry_types::people::{Role, TrustTier};
 
 use crate::error::stored;
+use crate::packages::{Page, one_more};
 use crate::schema::{memberships, organizations, users};
 use crate::{Connection, DbResult};
 
@@ -120,15 +121,20 @@ pub async fn find(conn: &mut Connection, key: &OrganizationKey) -> DbResult<Opti
 ///
 /// # Errors
 /// When the database does not answer.
-pub async fn list(conn: &mut Connection, after: Option<&OrganizationSlug>, limit: i64) -> DbResult<Vec<Organization>> {
+pub async fn list(
+    conn: &mut Connection,
+    after: Option<&OrganizationSlug>,
+    size: usize,
+) -> DbResult<Page<Organization, OrganizationSlug>> {
     let rows: Vec<Row> = organizations::table
         .filter(organizations::slug.gt(after.map_or("", OrganizationSlug::as_str)))
         .order(organizations::slug)
-        .limit(limit)
+        .limit(one_more(size))
         .select(COLUMNS)
         .load(conn)
         .await?;
-    rows.into_iter().map(from_row).collect()
+    let organizations = rows.into_iter().map(from_row).collect::<DbResult<_>>()?;
+    Ok(Page::from_rows(organizations, size, |last| last.slug.clone()))
 }
 
 /// Makes `user` a member in `role`, or changes the member's role. A user's first organization is the primary one.
@@ -154,6 +160,22 @@ pub async fn set_member(conn: &mut Connection, organization: OrganizationId, use
         .execute(conn)
         .await?;
     Ok(())
+}
+
+/// How many administrators an organization has; others that change its members wait until the caller's transaction ends.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn admin_count(conn: &mut Connection, organization: OrganizationId) -> DbResult<usize> {
+    let admins: Vec<uuid::Uuid> = memberships::table
+        .filter(memberships::organization_id.eq(organization.0))
+        .filter(memberships::role.eq(Role::Admin.as_str()))
+        .order(memberships::user_id)
+        .select(memberships::user_id)
+        .for_update()
+        .load(conn)
+        .await?;
+    Ok(admins.len())
 }
 
 /// What became of the wish to remove a member.
@@ -194,19 +216,20 @@ pub async fn remove_member(conn: &mut Connection, organization: OrganizationId, 
 pub async fn members(
     conn: &mut Connection,
     organization: OrganizationId,
-    after: Option<&str>,
-    limit: i64,
-) -> DbResult<Vec<Member>> {
+    after: Option<&Email>,
+    size: usize,
+) -> DbResult<Page<Member, Email>> {
     let rows: Vec<(uuid::Uuid, String, String, bool, DateTime<Utc>)> = memberships::table
         .inner_join(users::table.on(users::id.eq(memberships::user_id)))
         .filter(memberships::organization_id.eq(organization.0))
-        .filter(users::email.gt(after.unwrap_or_default()))
+        .filter(users::email.gt(after.map_or("", Email::as_str)))
         .order(users::email)
-        .limit(limit)
+        .limit(one_more(size))
         .select((users::id, users::email, memberships::role, memberships::is_primary, memberships::created_at))
         .load(conn)
         .await?;
-    rows.into_iter()
+    let members = rows
+        .into_iter()
         .map(|(user, email, role, is_primary, since)| {
             Ok(Member {
                 user: user.into(),
@@ -216,7 +239,8 @@ pub async fn members(
                 since,
             })
         })
-        .collect()
+        .collect::<DbResult<_>>()?;
+    Ok(Page::from_rows(members, size, |last| last.email.clone()))
 }
 
 /// The role of `user` in `organization`.

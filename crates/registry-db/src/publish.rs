@@ -18,6 +18,7 @@ use crate::audit::{self, Actor, Entry};
 use crate::error::stored;
 use crate::intakes::{EventKind, insert_event};
 use crate::jobs::{self, Enqueue};
+use crate::packages::{Page, one_more};
 use crate::schema::{intakes, organizations, packages, versions};
 use crate::{Connection, DbError, DbResult, listing};
 
@@ -372,9 +373,10 @@ pub async fn modules(
     conn: &mut Connection,
     organizations: &[OrganizationId],
     after: Option<PackageId>,
-    limit: i64,
-) -> DbResult<Vec<PublishedModule>> {
-    modules_where(conn, organizations, None, after, limit).await
+    size: usize,
+) -> DbResult<Page<PublishedModule, PackageId>> {
+    let modules = modules_where(conn, organizations, None, after, one_more(size)).await?;
+    Ok(Page::from_rows(modules, size, |last| last.id))
 }
 
 /// One module of `organizations`.

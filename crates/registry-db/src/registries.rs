@@ -13,6 +13,7 @@ use serde_json::Value;
 use crate::error::stored;
 use crate::jobs::Lease;
 use crate::key_ring::{Credential, KeyRing, SealContext, Sealed};
+use crate::packages::{Page, one_more};
 use crate::schema::registry_namespaces as namespaces;
 use crate::{Connection, DbError, DbResult};
 
@@ -190,18 +191,19 @@ pub async fn list(
     conn: &mut Connection,
     organization: OrganizationId,
     after: Option<RegistryNamespaceId>,
-    limit: i64,
-) -> DbResult<Vec<RegistryNamespace>> {
+    size: usize,
+) -> DbResult<Page<RegistryNamespace, RegistryNamespaceId>> {
     // Ids are time-ordered.
     let rows: Vec<Row> = namespaces::table
         .filter(namespaces::organization_id.eq(organization.0))
         .filter(namespaces::id.gt(after.map_or(uuid::Uuid::nil(), uuid::Uuid::from)))
         .order(namespaces::id)
-        .limit(limit)
+        .limit(one_more(size))
         .select(Row::as_select())
         .load(conn)
         .await?;
-    rows.into_iter().map(TryInto::try_into).collect()
+    let listed = rows.into_iter().map(TryInto::try_into).collect::<DbResult<Vec<RegistryNamespace>>>()?;
+    Ok(Page::from_rows(listed, size, |last| last.id))
 }
 
 /// How many namespaces the organization has.
