@@ -4,9 +4,16 @@
 //! response. It never opens a connection to an outside registry.
 
 mod auth;
+mod companies;
 mod health;
+mod index;
 mod intakes;
 mod openapi;
+mod organizations;
+mod oci;
+mod packages;
+mod pages;
+mod paging;
 pub mod problem;
 mod request;
 pub mod rights;
@@ -14,6 +21,7 @@ mod server;
 mod settings;
 pub mod state;
 mod telemetry;
+mod templates;
 
 pub use auth::{BootstrapSettings, Bootstrapped, bootstrap};
 pub use openapi::openapi;
@@ -23,5 +31,14 @@ pub use telemetry::start_log;
 
 /// Every area's routes. What is registered here is in the API's description.
 fn routes(cfg: &mut utoipa_actix_web::service_config::ServiceConfig) {
-    cfg.configure(health::routes).configure(openapi::routes).configure(auth::routes);
+    cfg.configure(health::routes)
+        .configure(openapi::routes)
+        .configure(organizations::routes)
+        .configure(auth::routes)
+        .configure(companies::routes)
+        .configure(index::routes)
+        .configure(oci::routes)
+        .configure(packages::routes)
+        .configure(pages::routes)
+        .configure(templates::routes);
 }

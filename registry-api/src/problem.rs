@@ -119,7 +119,7 @@ impl Problem {
         Self::new(ProblemCode::Internal, "the store failed to answer this request").caused_by(cause)
     }
 
-    fn unavailable(cause: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
+    pub(crate) fn unavailable(cause: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
         Self::new(ProblemCode::Unavailable, "the store cannot answer for the moment, try again").caused_by(cause)
     }
 

@@ -34,8 +34,8 @@ pub struct MaybeAuthenticated(pub Option<Identity>);
 /// The platform's own people, logged in as themselves (not by API key).
 pub struct Superuser(pub Identity);
 
-/// A member of the organization that the path's `{org}` names, by id or slug, with at least the role of `R`; a superuser
-/// counts as its administrator.
+/// A member of the organization that the path's `{org}` names by id or slug, or its `{publisher}` by slug, with at least the
+/// role of `R`; a superuser counts as its administrator.
 pub struct Member<R> {
     pub identity: Identity,
     pub organization: MemberOrganization,
@@ -121,7 +121,9 @@ impl<R: Right> FromRequest for Member<R> {
         let request = request.clone();
         Box::pin(async move {
             let identity = demand(&request).await?;
-            let key = request.match_info().get("org").and_then(|org| org.parse().ok()).ok_or_else(no_organization)?;
+            let path = request.match_info();
+            let named = path.get("org").or_else(|| path.get("publisher"));
+            let key = named.and_then(|org| org.parse().ok()).ok_or_else(no_organization)?;
             let organization = organization_of(state(&request)?, &identity, &key).await?;
             demand_role(&organization, R::ROLE)?;
             Ok(Self { identity, organization, right: PhantomData })

@@ -14,6 +14,7 @@ use url::Url;
 use utoipa_actix_web::AppExt as _;
 
 use crate::auth::passwords::Passwords;
+use crate::index::IndexCache;
 use crate::intakes::hub::EventHub;
 use crate::openapi::{Document, openapi};
 use crate::problem::{Problem, ProblemCode};
@@ -161,6 +162,7 @@ async fn state(settings: &ApiSettings, addr: SocketAddr) -> Result<AppState, Api
         lifetimes: settings.lifetimes,
         limits: settings.limits,
         hub: EventHub::new(),
+        index: IndexCache::new(),
         metrics: Metrics::new(),
         stopping: CancellationToken::new(),
     })

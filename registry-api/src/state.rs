@@ -9,6 +9,7 @@ use registry_types::profile::Profile;
 use tokio_util::sync::CancellationToken;
 
 use crate::auth::passwords::Passwords;
+use crate::index::IndexCache;
 use crate::intakes::hub::EventHub;
 use crate::settings::{Limits, TokenLifetimes};
 use crate::telemetry::Metrics;
@@ -25,6 +26,7 @@ pub struct AppState {
     pub(crate) lifetimes: TokenLifetimes,
     pub(crate) limits: Limits,
     pub(crate) hub: EventHub,
+    pub(crate) index: IndexCache,
     pub(crate) metrics: Metrics,
     /// Cancelled when the server begins to stop: answers without an end must end.
     pub(crate) stopping: CancellationToken,
