@@ -24,6 +24,11 @@ pub(crate) struct PageQuery {
 }
 
 impl PageQuery {
+    /// A page of the usual size behind `cursor`.
+    pub(crate) const fn behind(cursor: Option<String>) -> Self {
+        Self { limit: None, cursor }
+    }
+
     pub(crate) fn size(&self) -> usize {
         self.limit.unwrap_or(DEFAULT_SIZE).clamp(1, MAX_SIZE)
     }

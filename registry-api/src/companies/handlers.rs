@@ -1,13 +1,14 @@
 //! The API's reads of companies.
 
 use actix_web::{get, web};
+use registry_db::packages::Viewer;
 use registry_db::users::Identity;
 use registry_db::{Connection, DbError, companies};
 use registry_types::ids::CompanyId;
 use uuid::Uuid;
 
+use super::CompanyDetail;
 use super::answers::{ActivityAnswer, CompanyAnswer, IssueAnswer, SummaryAnswer};
-use super::{CompanyDetail, viewer};
 use crate::paging::{List, PageQuery};
 use crate::problem::{Problem, Problems};
 use crate::rights::{Authenticated, Member, ViewerRight};
@@ -101,7 +102,7 @@ pub(crate) async fn find(
     identity: &Identity,
     id: CompanyId,
 ) -> Result<companies::Company, Problem> {
-    companies::find(conn, &viewer(identity), id).await.map_err(no_company)
+    companies::find(conn, &Viewer::of(Some(identity)), id).await.map_err(no_company)
 }
 
 /// The company with everything but its issues and activity.

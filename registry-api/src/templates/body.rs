@@ -10,15 +10,16 @@ use crate::problem::{Problem, ProblemCode};
 
 /// Reads a body that may have a member `template`.
 pub(super) fn read<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
-    let body = parse_strict(bytes).map_err(unreadable)?;
-    serde_json::from_value(body).map_err(|error| Problem::bad_request(format!("the body is not as expected: {error}")))
+    // Read twice: strictly, for what no typed reader sees, and into the type, which may want the template's own bytes.
+    parse_strict(bytes).map_err(unreadable)?;
+    serde_json::from_slice(bytes).map_err(|error| Problem::bad_request(format!("the body is not as expected: {error}")))
 }
 
 pub(super) fn parse_template(document: &Value) -> Result<Template, Problem> {
     Template::parse(document).map_err(invalid)
 }
 
-fn invalid(errors: Vec<PointerError>) -> Problem {
+pub(super) fn invalid(errors: Vec<PointerError>) -> Problem {
     let detail = match errors.as_slice() {
         [only] if only.pointer.is_empty() => format!("the template {}", only.message),
         [only] => format!("{} {}", only.pointer, only.message),

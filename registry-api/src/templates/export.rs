@@ -2,12 +2,13 @@
 
 use actix_web::{HttpResponse, get, web};
 use registry_db::companies;
+use registry_db::packages::Viewer;
 use registry_types::ids::CompanyId;
 use serde::Deserialize;
 use utoipa::IntoParams;
 use uuid::Uuid;
 
-use crate::companies::{no_company, viewer};
+use crate::companies::no_company;
 use crate::problem::{Problem, Problems};
 use crate::rights::Authenticated;
 use crate::state::AppState;
@@ -28,12 +29,12 @@ pub(crate) struct ExportQuery {
     security(("bearer" = []), ("api_key" = []))
 )]
 #[get("/api/templates/export")]
-pub(super) async fn export(
+pub(super) async fn export_template(
     state: web::Data<AppState>,
     Authenticated(identity): Authenticated,
     query: web::Query<ExportQuery>,
 ) -> Result<HttpResponse, Problem> {
-    let viewer = viewer(&identity);
+    let viewer = Viewer::of(Some(&identity));
     let id = CompanyId(query.company);
     let mut conn = state.pool.get().await?;
     let template = registry_db::transaction(&mut conn, async |conn| companies::export(conn, &viewer, id).await)

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::str::FromStr;
 
 use actix_web::{HttpResponse, post, web};
+use package_formats::json::parse_strict;
 use registry_db::companies::{self, Imported, NewCompany};
 use registry_db::packages::{self, Viewer};
 use registry_db::users::{Identity, Membership};
@@ -20,7 +21,6 @@ use uuid::Uuid;
 
 use super::body;
 use super::plan::Plan;
-use crate::companies::viewer;
 use crate::problem::{Problem, ProblemCode, Problems};
 use crate::rights::{Authenticated, MemberOrganization, demand_role, organization_of};
 use crate::state::AppState;
@@ -57,10 +57,10 @@ pub(crate) struct ImportAnswer {
     /// `id` of the template.
     template: String,
     version: String,
-    plan: Plan,
+    pub(crate) plan: Plan,
     /// Absent in a dry run.
     #[serde(skip_serializing_if = "Option::is_none")]
-    company: Option<Uuid>,
+    pub(crate) company: Option<Uuid>,
     /// Absent in a dry run.
     #[serde(skip_serializing_if = "Option::is_none")]
     ids: Option<Ids>,
@@ -107,7 +107,7 @@ impl From<Imported> for Ids {
     security(("bearer" = []), ("api_key" = []))
 )]
 #[post("/api/templates/import")]
-pub(super) async fn import(
+pub(super) async fn import_template(
     state: web::Data<AppState>,
     Authenticated(identity): Authenticated,
     body: web::Bytes,
@@ -116,7 +116,7 @@ pub(super) async fn import(
     let organization = target(&state, &identity, request.organization.as_deref()).await?;
     let source = Source::of(request.package.as_deref(), request.template)?;
     let mut conn = state.pool.get().await?;
-    let chosen = choose(&mut conn, &viewer(&identity), source).await?;
+    let chosen = choose(&mut conn, &Viewer::of(Some(&identity)), source).await?;
     let name = company_name(request.name, &chosen.template)?;
     let answer = carry_out(&mut conn, &identity, &organization, &chosen, name, request.dry_run).await?;
     Ok(if answer.dry_run {
@@ -173,7 +173,7 @@ impl FromStr for PackageReference {
 }
 
 /// The organization that a request names, or the caller's primary one; the caller must be able to write there.
-pub(super) async fn target(
+pub(crate) async fn target(
     state: &AppState,
     identity: &Identity,
     organization: Option<&str>,
@@ -217,7 +217,8 @@ pub(crate) async fn choose(conn: &mut Connection, viewer: &Viewer, source: Sourc
         .package_manifest
         .ok_or_else(|| Problem::forbidden(format!("{} is licensed to others", reference.name)))?;
     // It was valid when it was published; if it is not now, that is our fault.
-    let template = Template::parse(&document)
+    let template = parse_strict(document.as_bytes())
+        .and_then(|document| Template::parse(&document))
         .map_err(|errors| Problem::internal(format!("stored template does not parse: {errors:?}")))?;
     Ok(Chosen { template, version: Some(version.summary.id) })
 }

@@ -2,9 +2,10 @@
 
 mod body;
 mod export;
-mod import;
-mod plan;
+pub(crate) mod import;
+pub(crate) mod plan;
+mod publish;
 
 pub(crate) fn routes(cfg: &mut utoipa_actix_web::service_config::ServiceConfig) {
-    cfg.service(import::import).service(export::export);
+    cfg.service(publish::publish_template).service(import::import_template).service(export::export_template);
 }

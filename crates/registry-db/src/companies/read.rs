@@ -10,7 +10,7 @@ use semver::Version;
 use serde_json::{Map, Value};
 
 use crate::error::stored;
-use crate::packages::{Page, Viewer, row_limit};
+use crate::packages::{Page, Viewer, one_more};
 use crate::schema::{
     companies, company_activity, company_agents, company_goals, company_issues, company_projects, organizations,
     packages, versions,
@@ -187,7 +187,7 @@ pub async fn list(
         .inner_join(organizations::table.on(organizations::id.eq(companies::organization_id)))
         .filter(companies::organization_id.eq(organization.0))
         .order((companies::created_at.desc(), companies::id.desc()))
-        .limit(row_limit(size))
+        .limit(one_more(size))
         .select(SUMMARY_COLUMNS)
         .into_boxed();
     if let Some((at, id)) = after {
@@ -344,7 +344,7 @@ pub async fn issues(
         .filter(company_issues::company_id.eq(company.0))
         .filter(company_issues::ordinal.gt(after.unwrap_or(-1)))
         .order(company_issues::ordinal)
-        .limit(row_limit(size))
+        .limit(one_more(size))
         .select((
             company_issues::id,
             company_issues::ordinal,
@@ -389,7 +389,7 @@ pub async fn activity(
         .filter(company_activity::company_id.eq(company.0))
         .filter(company_activity::id.lt(before.unwrap_or(i64::MAX)))
         .order(company_activity::id.desc())
-        .limit(row_limit(size))
+        .limit(one_more(size))
         .select((
             company_activity::id,
             company_activity::at,
