@@ -264,8 +264,8 @@ async fn a_wrong_key_is_refused_and_a_dead_server_unavailable(subject: &Subject)
 }
 
 macro_rules! contract {
-    ($store:ident: $($clause:ident),+ $(,)?) => {
-        mod $store {
+    ($area:ident, $store:ident: $($clause:ident),+ $(,)?) => {
+        mod $area {
             $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
             async fn $clause() {
                 if let Some(subject) = super::Subject::$store().await {
@@ -274,8 +274,8 @@ macro_rules! contract {
             })+
         }
     };
-    ($store:ident) => {
-        contract! { $store:
+    ($area:ident, $store:ident) => {
+        contract! { $area, $store:
             an_upload_is_visible_only_when_complete,
             an_aborted_upload_leaves_nothing,
             a_dropped_upload_is_removed_as_stale,
@@ -290,6 +290,6 @@ macro_rules! contract {
     };
 }
 
-contract!(directory);
-contract!(s3s_fs);
-contract!(versitygw);
+contract!(directory, directory);
+contract!(s3s_fs, s3s_fs);
+contract!(interop_versitygw, versitygw);

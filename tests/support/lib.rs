@@ -1,6 +1,9 @@
 //! What the end-to-end tests are built from: servers that live as long as a test, images made without docker, and a
 //! client of the store. Nothing here knows what a test wants to prove.
 
+pub mod image;
 pub mod object_server;
+pub mod postgres;
 pub mod process;
+pub mod registry;
 pub mod wait;
