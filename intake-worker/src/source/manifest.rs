@@ -33,7 +33,7 @@ pub struct RawManifest {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Manifest {
     Index(Index),
-    Image(ImageManifest),
+    Image(Box<ImageManifest>),
 }
 
 /// An image index or Docker manifest list.
