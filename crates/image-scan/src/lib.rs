@@ -3,5 +3,9 @@
 //! Pure: no I/O, no async, no database.
 
 pub mod advisories;
+pub mod archive;
+pub mod catalog;
+pub mod merge;
 pub mod sbom;
+pub mod secrets;
 pub mod version_order;

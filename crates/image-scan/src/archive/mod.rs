@@ -1,0 +1,22 @@
+//! A layer's bytes, read once: decompressed within limits, hashed, walked strictly, cataloged and searched for secrets.
+
+mod analysis;
+mod decoder;
+mod entry_set;
+mod error;
+mod gzip;
+mod header;
+mod layer_pass;
+mod limits;
+mod media_type;
+mod path;
+mod pax;
+mod tar_walker;
+#[cfg(test)]
+mod tests;
+
+pub use error::{Ambiguity, ArchiveError, Defect, ExceededLimit};
+pub use layer_pass::LayerPass;
+pub use limits::LayerLimits;
+pub use media_type::LayerCompression;
+pub(crate) use tar_walker::{Entry, EntryKind, EntrySink};
