@@ -15,6 +15,8 @@ mod packages;
 mod pages;
 mod paging;
 pub mod problem;
+mod publish;
+mod registries;
 mod request;
 pub mod rights;
 mod server;
@@ -40,5 +42,8 @@ fn routes(cfg: &mut utoipa_actix_web::service_config::ServiceConfig) {
         .configure(oci::routes)
         .configure(packages::routes)
         .configure(pages::routes)
+        .configure(intakes::routes)
+        .configure(publish::routes)
+        .configure(registries::routes)
         .configure(templates::routes);
 }

@@ -57,7 +57,7 @@ fn encode<C: Serialize>(cursor: &C) -> Result<String, Problem> {
     serde_json::to_vec(cursor).map(|json| URL_SAFE_NO_PAD.encode(json)).map_err(Problem::internal)
 }
 
-fn decode<C: DeserializeOwned>(cursor: &str) -> Result<C, Problem> {
+pub(crate) fn decode<C: DeserializeOwned>(cursor: &str) -> Result<C, Problem> {
     let refused = || Problem::bad_request("the cursor is not one that this list gave");
     let json = URL_SAFE_NO_PAD.decode(cursor).map_err(|_| refused())?;
     serde_json::from_slice(&json).map_err(|_| refused())

@@ -34,6 +34,7 @@ text_enum! {
         IdempotencyKeyReused = "IDEMPOTENCY_KEY_REUSED",
         QuotaExceeded = "QUOTA_EXCEEDED",
         SourcePublishUnsupported = "SOURCE_PUBLISH_UNSUPPORTED",
+        ModuleRunsUnsupported = "MODULE_RUNS_UNSUPPORTED",
         Unavailable = "UNAVAILABLE",
         Internal = "INTERNAL",
     }
@@ -45,7 +46,10 @@ impl ProblemCode {
         match self {
             Self::BadRequest => StatusCode::BAD_REQUEST,
             Self::Unauthenticated => StatusCode::UNAUTHORIZED,
-            Self::Forbidden | Self::RegistryUnauthorized | Self::SourcePublishUnsupported => StatusCode::FORBIDDEN,
+            Self::Forbidden
+            | Self::RegistryUnauthorized
+            | Self::SourcePublishUnsupported
+            | Self::ModuleRunsUnsupported => StatusCode::FORBIDDEN,
             Self::NotFound => StatusCode::NOT_FOUND,
             Self::Conflict
             | Self::RegistryPatternTaken

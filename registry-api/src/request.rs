@@ -6,8 +6,9 @@ use actix_web::body::{BoxBody, MessageBody};
 use actix_web::dev::{ServiceRequest, ServiceResponse};
 use actix_web::http::{StatusCode, header};
 use actix_web::middleware::Next;
-use actix_web::{HttpMessage as _, web};
+use actix_web::{HttpMessage as _, HttpRequest, HttpResponse, web};
 
+use crate::pages;
 use crate::problem::{Problem, ProblemCode, ProblemForm};
 use crate::state::AppState;
 
@@ -69,14 +70,21 @@ fn render_problem(answer: ServiceResponse, id: &RequestId, path: &str) -> Servic
         Some(error) => match error.as_error::<Problem>() {
             Some(problem) => {
                 log(problem, id);
-                problem.render(&id.0, form)
+                rendered(answer.request(), problem, id, form)
             }
-            None if is_plain_text(&answer) => of_framework(answer.status(), &error.to_string()).render(&id.0, form),
+            None if is_plain_text(&answer) => {
+                rendered(answer.request(), &of_framework(answer.status(), &error.to_string()), id, form)
+            }
             None => return answer,
         },
     };
     let (request, _) = answer.into_parts();
     ServiceResponse::new(request, rendered)
+}
+
+/// A page for a browser on its way to a page, else the problem as JSON.
+fn rendered(request: &HttpRequest, problem: &Problem, id: &RequestId, form: ProblemForm) -> HttpResponse {
+    pages::error::answer(request, problem, &id.0).unwrap_or_else(|| problem.render(&id.0, form))
 }
 
 fn is_plain_text(answer: &ServiceResponse) -> bool {

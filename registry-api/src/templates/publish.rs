@@ -3,7 +3,7 @@
 use actix_web::{HttpResponse, post, web};
 use package_formats::json::parse_strict;
 use package_formats::parse_submitted;
-use registry_db::publish::{NewSubmission, Refusal, submit};
+use registry_db::publish::{NewSubmission, submit};
 use registry_types::package::{PackageFormat, Visibility};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
@@ -11,7 +11,8 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 
 use super::{body, import::target};
-use crate::problem::{Problem, ProblemCode, Problems};
+use crate::problem::{Problem, Problems};
+use crate::publish::refused;
 use crate::rights::Authenticated;
 use crate::state::AppState;
 
@@ -115,24 +116,4 @@ pub(super) async fn publish_template(
             state: "queued",
         },
     ))
-}
-
-fn refused(refusal: Refusal, new: &NewSubmission) -> Problem {
-    let NewSubmission { name, version, .. } = new;
-    match refusal {
-        Refusal::VersionExists { state } => {
-            let detail = format!("{name} {version} is {state}; a version's number is used once");
-            Problem::new(ProblemCode::VersionExists, detail)
-        }
-        Refusal::IntakeInProgress { .. } => {
-            Problem::new(ProblemCode::IntakeInProgress, format!("{name} {version} waits for its verdict"))
-        }
-        Refusal::OtherFormat { format } => {
-            Problem::new(ProblemCode::Conflict, format!("{name} is a package of the format {format}"))
-        }
-        Refusal::TooManyOpenIntakes { limit } => {
-            let detail = format!("at most {limit} intakes may be under way in an organization");
-            Problem::new(ProblemCode::QuotaExceeded, detail)
-        }
-    }
 }

@@ -13,7 +13,7 @@ use serde_json::Value;
 
 use super::work::EventKind;
 use crate::error::stored;
-use crate::schema::{intake_checks, intake_events, intakes, organizations, packages, versions};
+use crate::schema::{intake_checks, intake_events, intake_steps, intakes, organizations, packages, versions};
 use crate::{Connection, DbError, DbResult};
 
 /// One intake in a list.
@@ -46,6 +46,14 @@ pub struct IntakeSummary {
 pub struct Intake {
     pub summary: IntakeSummary,
     pub checks: Vec<CheckResult>,
+}
+
+/// When a finished step was carried out.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StepTiming {
+    pub step: IntakeStep,
+    pub started_at: DateTime<Utc>,
+    pub finished_at: DateTime<Utc>,
 }
 
 /// One event of an intake; ids grow.
@@ -139,6 +147,26 @@ pub async fn checks(conn: &mut Connection, id: IntakeId) -> DbResult<Vec<CheckRe
         .collect::<DbResult<Vec<_>>>()?;
     checks.sort_by_key(|check| check.name);
     Ok(checks)
+}
+
+/// The finished steps of an intake, in the order of the pipeline.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn steps(conn: &mut Connection, id: IntakeId) -> DbResult<Vec<StepTiming>> {
+    let rows: Vec<(String, DateTime<Utc>, DateTime<Utc>)> = intake_steps::table
+        .filter(intake_steps::intake_id.eq(id.0))
+        .select((intake_steps::step, intake_steps::started_at, intake_steps::finished_at))
+        .load(conn)
+        .await?;
+    let mut steps = rows
+        .into_iter()
+        .map(|(step, started_at, finished_at)| {
+            Ok(StepTiming { step: stored("intake step", &step)?, started_at, finished_at })
+        })
+        .collect::<DbResult<Vec<_>>>()?;
+    steps.sort_by_key(|timing| timing.step);
+    Ok(steps)
 }
 
 /// Events with an id above `after`, oldest first.

@@ -1,0 +1,26 @@
+//! Why a submission was not accepted, for people.
+
+use registry_db::publish::{NewSubmission, Refusal};
+
+use crate::problem::{Problem, ProblemCode};
+
+pub(crate) fn refused(refusal: Refusal, new: &NewSubmission) -> Problem {
+    let NewSubmission { name, version, .. } = new;
+    match refusal {
+        Refusal::VersionExists { state } => {
+            let detail = format!("{name} {version} is {state}; a version number is used once, publish the next one");
+            Problem::new(ProblemCode::VersionExists, detail)
+        }
+        Refusal::IntakeInProgress { intake } => {
+            let which = intake.map(|intake| format!(" (intake {intake})")).unwrap_or_default();
+            Problem::new(ProblemCode::IntakeInProgress, format!("{name} {version} waits for its verdict{which}"))
+        }
+        Refusal::OtherFormat { format } => {
+            Problem::new(ProblemCode::Conflict, format!("{name} is a package of the format {format}"))
+        }
+        Refusal::TooManyOpenIntakes { limit } => {
+            let detail = format!("at most {limit} intakes may be under way in an organization; wait for one to end");
+            Problem::new(ProblemCode::QuotaExceeded, detail)
+        }
+    }
+}

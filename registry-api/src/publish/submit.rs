@@ -1,0 +1,306 @@
+//! `POST /v1/modules/publish`: what can be judged at once is judged, the rest becomes an intake.
+
+use actix_web::http::StatusCode;
+use actix_web::{HttpRequest, HttpResponse, post, web};
+use package_formats::Descriptor;
+use registry_db::idempotency::{self, RequestKey, Seen, StoredAnswer};
+use registry_db::organizations::OrganizationKey;
+use registry_db::publish::{self, NewSubmission};
+use registry_db::registries::{self, RegistryNamespace};
+use registry_db::users::Identity;
+use registry_db::{Connection, transaction};
+use registry_types::namespace_pattern::NamespaceState;
+use registry_types::people::Role;
+use serde::Serialize;
+use utoipa::ToSchema;
+use uuid::Uuid;
+
+use super::fingerprint::fingerprint;
+use super::refusal::refused;
+use super::request::{Publish, PublishRequest};
+use crate::problem::{Problem, ProblemBody, ProblemCode, Problems};
+use crate::rights::{Authenticated, MemberOrganization, demand_role, organization_of};
+use crate::state::AppState;
+
+/// Where to look for the verdict. `status` and `state` say the same in the words of two client generations.
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct PublishAccepted {
+    /// Id of the intake; null in a dry run.
+    publish_id: Option<Uuid>,
+    /// Id of the package; null in a dry run.
+    module_id: Option<Uuid>,
+    version_id: Option<Uuid>,
+    /// `publisher/name`.
+    package: String,
+    version: String,
+    /// The image as the store understood it.
+    image: String,
+    /// `in_progress`; `validated` in a dry run.
+    status: &'static str,
+    /// `SUBMITTED`; `VALIDATED` in a dry run.
+    state: &'static str,
+    dry_run: bool,
+}
+
+/// Publish a module by image reference
+///
+/// Judged at once: the right, the registry namespace, the package manifest, the version number, the quota. Otherwise an
+/// intake is queued. A repeated `Idempotency-Key` gives the first answer again.
+#[utoipa::path(
+    tag = "modules",
+    operation_id = "publishModule",
+    params(
+        ("Idempotency-Key" = Option<String>, Header, description = "1 to 256 printable ASCII characters"),
+        ("X-Organization-Id" = Option<String>, Header, description = "Organization, if the body names none")
+    ),
+    request_body(content = PublishRequest, content_type = "application/json"),
+    responses(
+        (status = 200, description = "Dry run: nothing was stored", body = PublishAccepted),
+        (status = 202, description = "Accepted; `Location` is the intake", body = PublishAccepted),
+        (status = 403, description = "`FORBIDDEN`, `REGISTRY_UNAUTHORIZED`, `QUOTA_EXCEEDED`, `SOURCE_PUBLISH_UNSUPPORTED`", body = ProblemBody),
+        (status = 409, description = "`VERSION_EXISTS`, `INTAKE_IN_PROGRESS`, `IDEMPOTENCY_KEY_REUSED`, `CONFLICT`", body = ProblemBody),
+        (status = 422, description = "`MANIFEST_INVALID`, with all errors and their pointers", body = ProblemBody),
+        Problems
+    ),
+    security(("bearer" = []), ("api_key" = []))
+)]
+#[post("/v1/modules/publish")]
+pub(crate) async fn publish_module(
+    state: web::Data<AppState>,
+    Authenticated(identity): Authenticated,
+    request: HttpRequest,
+    body: web::Bytes,
+) -> Result<HttpResponse, Problem> {
+    accept(&state, &identity, &request, &body).await
+}
+
+/// Publish a module (the path that the HLA-Compass client uses with an API key)
+#[utoipa::path(
+    tag = "modules",
+    operation_id = "publishModuleByApiKey",
+    request_body(content = PublishRequest, content_type = "application/json"),
+    responses((status = 202, description = "As `publishModule`", body = PublishAccepted), Problems),
+    security(("bearer" = []), ("api_key" = []))
+)]
+#[post("/v1/api/modules/publish")]
+pub(crate) async fn publish_by_key(
+    state: web::Data<AppState>,
+    Authenticated(identity): Authenticated,
+    request: HttpRequest,
+    body: web::Bytes,
+) -> Result<HttpResponse, Problem> {
+    accept(&state, &identity, &request, &body).await
+}
+
+async fn accept(
+    state: &AppState,
+    identity: &Identity,
+    request: &HttpRequest,
+    body: &[u8],
+) -> Result<HttpResponse, Problem> {
+    let key = idempotency_key(request)?;
+    let body = PublishRequest::read(body)?;
+    let dry_run = body.dry_run;
+    let organization = organization(state, identity, body.org_id.as_deref(), request).await?;
+    demand_role(&organization, Role::Developer)?;
+    let asked = body.parse()?;
+
+    let mut conn = state.pool.get().await?;
+    let namespace = allowed_namespace(&mut conn, &organization, &asked).await?;
+    let descriptor = asked.descriptor()?;
+    let operation = format!("publish:{}", organization.id);
+    let key = key.as_deref().map(|key| RequestKey {
+        user: identity.user,
+        operation: &operation,
+        key,
+        fingerprint: fingerprint(&asked, organization.id),
+    });
+    let new = submission(state, identity, &organization, &namespace, asked, &descriptor)?;
+    let answer = if dry_run {
+        judge_only(&mut conn, &new, &organization).await?
+    } else {
+        transaction(&mut conn, async |conn| submit_once(conn, &new, &organization, key).await).await?
+    };
+    Ok(respond(&answer))
+}
+
+/// 1 to 256 printable ASCII characters.
+fn idempotency_key(request: &HttpRequest) -> Result<Option<String>, Problem> {
+    let Some(value) = request.headers().get("idempotency-key") else { return Ok(None) };
+    let key = value
+        .to_str()
+        .ok()
+        .filter(|key| (1..=256).contains(&key.len()) && key.bytes().all(|b| (0x20..0x7f).contains(&b)));
+    key.map(|key| Some(key.to_owned()))
+        .ok_or_else(|| Problem::bad_request("Idempotency-Key must have 1 to 256 printable ASCII characters"))
+}
+
+/// The body's organization, else the header's, else the caller's primary one. A superuser belongs everywhere and must name
+/// one.
+async fn organization(
+    state: &AppState,
+    identity: &Identity,
+    in_body: Option<&str>,
+    request: &HttpRequest,
+) -> Result<MemberOrganization, Problem> {
+    let in_header = request.headers().get("x-organization-id").and_then(|value| value.to_str().ok());
+    let key = match in_body.or(in_header).map(str::trim).filter(|named| !named.is_empty()) {
+        Some(named) => named.parse().map_err(|_| not_a_member(named))?,
+        None if identity.is_superuser => {
+            return Err(Problem::bad_request("a superuser must name the organization: orgId, or X-Organization-Id"));
+        }
+        None => {
+            let primary = identity.memberships.iter().find(|own| own.is_primary);
+            let primary = primary.ok_or_else(|| Problem::forbidden("you belong to no organization"))?;
+            OrganizationKey::Id(primary.organization)
+        }
+    };
+    let named = in_body.or(in_header).unwrap_or_default();
+    organization_of(state, identity, &key).await.map_err(|problem| match problem.code {
+        ProblemCode::NotFound => not_a_member(named),
+        _ => problem,
+    })
+}
+
+/// The same whether the organization exists or not.
+fn not_a_member(named: &str) -> Problem {
+    let named: String = named.chars().filter(|c| !c.is_control()).take(64).collect();
+    Problem::forbidden(format!("you do not belong to the organization {named}"))
+}
+
+/// The verified namespace that covers the image.
+async fn allowed_namespace(
+    conn: &mut Connection,
+    organization: &MemberOrganization,
+    asked: &Publish,
+) -> Result<RegistryNamespace, Problem> {
+    let matching = registries::matching(conn, organization.id, &asked.image).await?;
+    let state = matching.first().map(|namespace| namespace.state);
+    if let Some(namespace) = matching.into_iter().find(|namespace| namespace.state == NamespaceState::Verified) {
+        return Ok(namespace);
+    }
+    let (image, slug) = (format!("{}/{}", asked.image.host, asked.image.repository), &organization.slug);
+    let detail = match state {
+        None => format!(
+            "no registry namespace of {slug} covers {image}; an administrator adds one with `company-store registry add`"
+        ),
+        Some(NamespaceState::Suspended) => format!("the registry namespace of {slug} that covers {image} is suspended"),
+        Some(NamespaceState::Pending | NamespaceState::Verified) => {
+            format!("the registry namespace of {slug} that covers {image} still waits for its approval")
+        }
+    };
+    Err(Problem::new(ProblemCode::RegistryUnauthorized, detail))
+}
+
+fn submission(
+    state: &AppState,
+    identity: &Identity,
+    organization: &MemberOrganization,
+    namespace: &RegistryNamespace,
+    asked: Publish,
+    descriptor: &Descriptor,
+) -> Result<NewSubmission, Problem> {
+    Ok(NewSubmission {
+        organization: organization.id,
+        name: descriptor.name.clone(),
+        format: descriptor.format,
+        version: descriptor.version.clone(),
+        visibility: asked.visibility,
+        package_manifest: asked.manifest,
+        descriptor: serde_json::to_value(descriptor).map_err(Problem::internal)?,
+        image: Some(asked.image),
+        namespace: Some(namespace.id),
+        requested_by: identity.user,
+        actor: identity.actor(),
+        max_open_intakes: state.limits.open_intakes,
+    })
+}
+
+/// Submits, unless the same request was answered before.
+async fn submit_once(
+    conn: &mut Connection,
+    new: &NewSubmission,
+    organization: &MemberOrganization,
+    key: Option<RequestKey<'_>>,
+) -> Result<StoredAnswer, Problem> {
+    if let Some(key) = key {
+        match idempotency::look_up(conn, key).await? {
+            Seen::Never => {}
+            Seen::Answered(answer) => return Ok(answer),
+            Seen::Other => {
+                let detail = "the Idempotency-Key was used for another publish; use a new one";
+                return Err(Problem::new(ProblemCode::IdempotencyKeyReused, detail));
+            }
+        }
+    }
+    let submitted = publish::submit(conn, new).await?.map_err(|refusal| refused(refusal, new))?;
+    let body = PublishAccepted {
+        publish_id: Some(submitted.intake.0),
+        module_id: Some(submitted.package.0),
+        version_id: Some(submitted.version.0),
+        status: "in_progress",
+        state: "SUBMITTED",
+        dry_run: false,
+        ..answer_of(new, organization)
+    };
+    let answer = stored(StatusCode::ACCEPTED, &body)?;
+    if let Some(key) = key {
+        idempotency::store(conn, key, &answer).await?;
+    }
+    Ok(answer)
+}
+
+/// Judges by doing it and taking it back: nothing is stored, nobody is woken.
+async fn judge_only(
+    conn: &mut Connection,
+    new: &NewSubmission,
+    organization: &MemberOrganization,
+) -> Result<StoredAnswer, Problem> {
+    enum TakenBack {
+        Accepted,
+        Refused(Problem),
+    }
+    impl From<registry_db::DbError> for TakenBack {
+        fn from(error: registry_db::DbError) -> Self {
+            Self::Refused(error.into())
+        }
+    }
+    let judged = transaction(conn, async |conn| -> Result<(), TakenBack> {
+        match publish::submit(conn, new).await? {
+            Ok(_) => Err(TakenBack::Accepted),
+            Err(refusal) => Err(TakenBack::Refused(refused(refusal, new))),
+        }
+    });
+    match judged.await {
+        Ok(()) | Err(TakenBack::Accepted) => stored(StatusCode::OK, &answer_of(new, organization)),
+        Err(TakenBack::Refused(problem)) => Err(problem),
+    }
+}
+
+fn answer_of(new: &NewSubmission, organization: &MemberOrganization) -> PublishAccepted {
+    PublishAccepted {
+        publish_id: None,
+        module_id: None,
+        version_id: None,
+        package: format!("{}/{}", organization.slug, new.name),
+        version: new.version.to_string(),
+        image: new.image.as_ref().map(ToString::to_string).unwrap_or_default(),
+        status: "validated",
+        state: "VALIDATED",
+        dry_run: true,
+    }
+}
+
+fn stored(status: StatusCode, body: &PublishAccepted) -> Result<StoredAnswer, Problem> {
+    Ok(StoredAnswer { status: status.as_u16(), body: serde_json::to_value(body).map_err(Problem::internal)? })
+}
+
+fn respond(answer: &StoredAnswer) -> HttpResponse {
+    let status = StatusCode::from_u16(answer.status).unwrap_or(StatusCode::ACCEPTED);
+    let mut response = HttpResponse::build(status);
+    if let Some(id) = answer.body.get("publishId").and_then(|id| id.as_str()) {
+        response.insert_header(("Location", format!("/v1/intakes/{id}")));
+    }
+    response.json(&answer.body)
+}

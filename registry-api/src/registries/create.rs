@@ -1,0 +1,121 @@
+//! Allow a namespace.
+
+use actix_web::{HttpResponse, post, web};
+use registry_db::audit::{self, Entry};
+use registry_db::registries::{self, NewNamespace, PATTERN_EXISTS, RegistryNamespace};
+use registry_db::{DbError, transaction};
+use registry_types::namespace_pattern::{NamespacePattern, NamespaceState, PatternError, RegistryProvider};
+use registry_types::pointer::PointerError;
+use registry_types::signature_policy::SignaturePolicy;
+use serde::Deserialize;
+use serde_json::json;
+use utoipa::ToSchema;
+
+use super::wire::{CredentialBody, RegistryItem, taken};
+use crate::problem::{Problem, ProblemBody, ProblemCode, Problems};
+use crate::rights::{AdminRight, Member};
+use crate::state::AppState;
+
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct CreateRegistry {
+    /// `host[:port]/path/*` for every repository below that path, or one exact repository.
+    #[schema(example = "ghcr.io/my-org/*")]
+    pattern: String,
+    /// `ghcr`, `dockerhub`, `ecr` or `generic`; `generic` if not given.
+    #[serde(default)]
+    #[schema(value_type = Option<String>, example = "ghcr")]
+    provider: Option<RegistryProvider>,
+    #[serde(default)]
+    credential: Option<CredentialBody>,
+    /// `{"mode":"none"}`, or `{"mode":"required","keys":[…],"identities":[{"issuer":…,"subject":{"exact":…}}]}`.
+    #[serde(default)]
+    #[schema(value_type = Object)]
+    signature_policy: SignaturePolicy,
+}
+
+/// Allow a registry namespace (admin)
+///
+/// Added by a superuser it is `verified` at once; added by an administrator it is `pending` until a superuser approves it.
+#[utoipa::path(
+    tag = "registries",
+    operation_id = "createRegistry",
+    params(("org" = String, Path, description = "Id or slug")),
+    request_body = CreateRegistry,
+    responses(
+        (status = 201, description = "Created", body = RegistryItem),
+        (status = 409, description = "`REGISTRY_PATTERN_TAKEN`, `CONFLICT`", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 422, description = "`REGISTRY_PATTERN_INVALID`", body = ProblemBody, content_type = "application/problem+json"),
+        Problems
+    ),
+    security(("bearer" = []), ("api_key" = []))
+)]
+#[post("/v1/orgs/{org}/registries")]
+pub(crate) async fn create(
+    state: web::Data<AppState>,
+    member: Member<AdminRight>,
+    body: web::Json<CreateRegistry>,
+) -> Result<HttpResponse, Problem> {
+    let body = body.into_inner();
+    let organization = member.organization.id;
+    let provider = body.provider.unwrap_or(RegistryProvider::Generic);
+    let pattern = parse_pattern(&body.pattern, provider)?;
+    let credential =
+        body.credential.map(|credential| credential.seal(&state.key_ring, organization, &pattern)).transpose()?;
+    let new = NewNamespace {
+        organization,
+        provider,
+        pattern,
+        state: if member.identity.is_superuser { NamespaceState::Verified } else { NamespaceState::Pending },
+        signature_policy: body.signature_policy,
+        credential,
+        created_by: member.identity.user,
+    };
+    let mut conn = state.pool.get().await?;
+    let created = transaction(&mut conn, async |conn| -> Result<RegistryNamespace, Problem> {
+        if registries::count(conn, organization).await? >= i64::from(state.limits.registries) {
+            let detail = format!("an organization has at most {} registry namespaces", state.limits.registries);
+            return Err(Problem::new(ProblemCode::QuotaExceeded, detail));
+        }
+        let created = registries::create(conn, &new).await.map_err(refusal)?.map_err(|_| taken())?;
+        let entry = Entry {
+            organization: Some(organization),
+            actor: member.identity.actor(),
+            action: "registry.created",
+            subject: format!("registry:{}", created.id),
+            details: json!({
+                "pattern": created.pattern.to_string(),
+                "state": created.state,
+                "has_credential": created.has_credential,
+                "signature_policy": created.signature_policy,
+            }),
+        };
+        audit::append(conn, entry).await?;
+        Ok(created)
+    })
+    .await?;
+    let location = format!("/v1/orgs/{organization}/registries/{}", created.id);
+    Ok(HttpResponse::Created().insert_header(("Location", location)).json(RegistryItem::from(created)))
+}
+
+fn parse_pattern(text: &str, provider: RegistryProvider) -> Result<NamespacePattern, Problem> {
+    let invalid = |code: &str, message: String| {
+        Problem::new(ProblemCode::RegistryPatternInvalid, message.clone())
+            .with_errors(vec![PointerError::new("/pattern", code, message)])
+    };
+    let pattern: NamespacePattern =
+        text.parse().map_err(|error: PatternError| invalid("pattern", error.to_string()))?;
+    if provider.serves(pattern.host()) {
+        Ok(pattern)
+    } else {
+        Err(invalid("provider", format!("the provider {provider} does not serve {}", pattern.host())))
+    }
+}
+
+fn refusal(error: DbError) -> Problem {
+    if error.is_constraint(PATTERN_EXISTS) {
+        Problem::new(ProblemCode::Conflict, "the organization has this pattern already")
+    } else {
+        error.into()
+    }
+}

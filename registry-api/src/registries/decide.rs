@@ -1,0 +1,138 @@
+//! Test a namespace, approve it, suspend it.
+
+use actix_web::{HttpResponse, post, web};
+use registry_db::audit::{self, Entry};
+use registry_db::jobs::{self, Enqueue};
+use registry_db::registries::{self, RegistryNamespace};
+use registry_db::transaction;
+use registry_db::users::Identity;
+use registry_types::ids::{JobId, OrganizationId, RegistryNamespaceId};
+use registry_types::job::JobPayload;
+use registry_types::namespace_pattern::NamespaceState;
+use serde::Serialize;
+use serde_json::json;
+use utoipa::ToSchema;
+use uuid::Uuid;
+
+use super::wire::{RegistryItem, taken};
+use crate::problem::{Problem, ProblemBody, ProblemCode, Problems};
+use crate::rights::{AdminRight, Member, Superuser};
+use crate::state::AppState;
+
+/// A person waits for the result, so a test is not tried for long.
+const TEST_ATTEMPTS: i32 = 2;
+
+#[derive(Serialize, ToSchema)]
+pub(crate) struct TestAccepted {
+    /// The job; its result appears in the namespace's `last_test`.
+    job: Uuid,
+}
+
+/// Let the worker try a namespace (admin)
+#[utoipa::path(
+    tag = "registries",
+    operation_id = "testRegistry",
+    params(("org" = String, Path, description = "Id or slug"), ("id" = Uuid, Path)),
+    responses(
+        (status = 202, description = "Accepted; look at the namespace's `last_test`", body = TestAccepted),
+        (status = 409, description = "`CONFLICT`: the namespace is suspended", body = ProblemBody, content_type = "application/problem+json"),
+        Problems
+    ),
+    security(("bearer" = []), ("api_key" = []))
+)]
+#[post("/v1/orgs/{org}/registries/{id}/test")]
+pub(crate) async fn test(
+    state: web::Data<AppState>,
+    member: Member<AdminRight>,
+    path: web::Path<(String, Uuid)>,
+) -> Result<HttpResponse, Problem> {
+    let namespace = RegistryNamespaceId(path.into_inner().1);
+    let organization = member.organization.id;
+    let mut conn = state.pool.get().await?;
+    let job = transaction(&mut conn, async |conn| -> Result<JobId, Problem> {
+        let current = registries::get(conn, organization, namespace).await?;
+        if current.state == NamespaceState::Suspended {
+            return Err(Problem::new(ProblemCode::Conflict, "a suspended namespace is not tested"));
+        }
+        let how = Enqueue {
+            dedup_key: Some(format!("registry_test:{namespace}")),
+            max_attempts: TEST_ATTEMPTS,
+            ..Enqueue::default()
+        };
+        Ok(jobs::enqueue(conn, &JobPayload::RegistryTest { namespace }, how).await?)
+    })
+    .await?;
+    let location = format!("/v1/orgs/{organization}/registries/{namespace}");
+    Ok(HttpResponse::Accepted().insert_header(("Location", location)).json(TestAccepted { job: job.0 }))
+}
+
+/// Accept a namespace as the organization's own (superuser)
+#[utoipa::path(
+    tag = "registries",
+    operation_id = "approveRegistry",
+    params(("org" = String, Path, description = "Id or slug"), ("id" = Uuid, Path)),
+    responses(
+        (status = 200, description = "Verified", body = RegistryItem),
+        (status = 409, description = "`REGISTRY_PATTERN_TAKEN`", body = ProblemBody, content_type = "application/problem+json"),
+        Problems
+    ),
+    security(("bearer" = []))
+)]
+#[post("/v1/orgs/{org}/registries/{id}/approve")]
+pub(crate) async fn approve(
+    state: web::Data<AppState>,
+    Superuser(identity): Superuser,
+    member: Member<AdminRight>,
+    path: web::Path<(String, Uuid)>,
+) -> Result<web::Json<RegistryItem>, Problem> {
+    let id = RegistryNamespaceId(path.into_inner().1);
+    set_state(&state, &identity, member.organization.id, id, NamespaceState::Verified).await
+}
+
+/// Stop publishing from a namespace (superuser)
+#[utoipa::path(
+    tag = "registries",
+    operation_id = "suspendRegistry",
+    params(("org" = String, Path, description = "Id or slug"), ("id" = Uuid, Path)),
+    responses((status = 200, description = "Suspended", body = RegistryItem), Problems),
+    security(("bearer" = []))
+)]
+#[post("/v1/orgs/{org}/registries/{id}/suspend")]
+pub(crate) async fn suspend(
+    state: web::Data<AppState>,
+    Superuser(identity): Superuser,
+    member: Member<AdminRight>,
+    path: web::Path<(String, Uuid)>,
+) -> Result<web::Json<RegistryItem>, Problem> {
+    let id = RegistryNamespaceId(path.into_inner().1);
+    set_state(&state, &identity, member.organization.id, id, NamespaceState::Suspended).await
+}
+
+async fn set_state(
+    state: &AppState,
+    identity: &Identity,
+    organization: OrganizationId,
+    id: RegistryNamespaceId,
+    new: NamespaceState,
+) -> Result<web::Json<RegistryItem>, Problem> {
+    let action = match new {
+        NamespaceState::Verified => "registry.approved",
+        NamespaceState::Suspended => "registry.suspended",
+        NamespaceState::Pending => "registry.reopened",
+    };
+    let mut conn = state.pool.get().await?;
+    let changed = transaction(&mut conn, async |conn| -> Result<RegistryNamespace, Problem> {
+        let changed = registries::set_state(conn, organization, id, new).await?.map_err(|_| taken())?;
+        let entry = Entry {
+            organization: Some(organization),
+            actor: identity.actor(),
+            action,
+            subject: format!("registry:{id}"),
+            details: json!({ "pattern": changed.pattern.to_string() }),
+        };
+        audit::append(conn, entry).await?;
+        Ok(changed)
+    })
+    .await?;
+    Ok(web::Json(changed.into()))
+}

@@ -1,0 +1,18 @@
+//! Registry namespaces: onboarding, credentials, tests and approval.
+
+mod change;
+mod create;
+mod decide;
+mod read;
+mod wire;
+
+pub(crate) fn routes(cfg: &mut utoipa_actix_web::service_config::ServiceConfig) {
+    cfg.service(create::create)
+        .service(read::list)
+        .service(read::get)
+        .service(change::change)
+        .service(change::remove)
+        .service(decide::test)
+        .service(decide::approve)
+        .service(decide::suspend);
+}
