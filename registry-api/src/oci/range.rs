@@ -48,7 +48,7 @@ mod tests {
 
     #[test]
     fn one_range_is_served_and_its_borders_are_right() {
-        let parse = |header| Requested::parse(Some(header), 10);
+        let parse = |header: &str| Requested::parse(Some(header), 10);
         assert_eq!(parse("bytes=0-0"), Requested::Part(0..1));
         assert_eq!(parse("bytes=2-5"), Requested::Part(2..6));
         assert_eq!(parse("bytes=4-"), Requested::Part(4..10));

@@ -1,6 +1,6 @@
 //! The pages of companies: those of an organization, one company, and the form that makes one of a template.
 
-use actix_web::http::{StatusCode, header};
+use actix_web::http::StatusCode;
 use actix_web::{HttpResponse, get, post, web};
 use askama::Template;
 use registry_db::companies::{self, CompanySummary};
@@ -12,7 +12,7 @@ use serde::Deserialize;
 use uuid::Uuid;
 
 use super::company_view::CompanyView;
-use super::frame::{Frame, Section, render};
+use super::frame::{Frame, Section, log_in_first, render, see_other};
 use crate::companies::detail;
 use crate::paging::{List, PageQuery};
 use crate::problem::Problem;
@@ -101,7 +101,7 @@ async fn companies_page(
         organization: chosen.map(|organization| organization.slug.to_string()).unwrap_or_default(),
         companies: companies.items,
         next: companies.next_cursor,
-        frame: frame(&state, &identity),
+        frame: Frame::new(&state, Some(&identity), Section::Companies),
     };
     Ok(render(StatusCode::OK, &page))
 }
@@ -131,7 +131,7 @@ async fn company_page(
                 name: event.details.get("name").and_then(|name| name.as_str()).unwrap_or(&event.subject).to_owned(),
             })
             .collect(),
-        frame: frame(&state, &identity),
+        frame: Frame::new(&state, Some(&identity), Section::Companies),
     };
     Ok(render(StatusCode::OK, &page))
 }
@@ -157,7 +157,7 @@ async fn import_form(
         name: String::new(),
         refusal: None,
         plan: None,
-        frame: frame(&state, &identity),
+        frame: Frame::new(&state, Some(&identity), Section::Companies),
     };
     Ok(render(StatusCode::OK, &page))
 }
@@ -199,7 +199,7 @@ async fn submit_import(
         name: form.name,
         refusal: refusal.map(|problem| problem.detail),
         plan,
-        frame: frame(&state, &identity),
+        frame: Frame::new(&state, Some(&identity), Section::Companies),
     };
     Ok(render(status, &page))
 }
@@ -250,16 +250,4 @@ fn links(identity: &Identity, current: Option<&str>) -> Vec<OrganizationLink> {
         links.push(OrganizationLink { slug: current.to_owned(), name: current.to_owned(), is_current: true });
     }
     links
-}
-
-fn frame(state: &AppState, identity: &Identity) -> Frame {
-    Frame { profile: state.profile, account: Some(identity.email.to_string()), section: Section::Companies }
-}
-
-fn log_in_first(next: &str) -> HttpResponse {
-    see_other(&format!("/login?next={next}"))
-}
-
-fn see_other(place: &str) -> HttpResponse {
-    HttpResponse::SeeOther().insert_header((header::LOCATION, place)).finish()
 }

@@ -3,9 +3,11 @@
 use actix_web::HttpResponse;
 use actix_web::http::{StatusCode, header};
 use askama::Template;
+use registry_db::users::Identity;
 use registry_types::profile::Profile;
 
 use super::assets;
+use crate::state::AppState;
 
 /// Nothing but our own stylesheet, images and forms: no script at all, no foreign content, no framing.
 const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; style-src 'self'; img-src 'self'; form-action 'self'; \
@@ -32,6 +34,10 @@ pub(crate) struct Frame {
 }
 
 impl Frame {
+    pub(crate) fn new(state: &AppState, identity: Option<&Identity>, section: Section) -> Self {
+        Self { profile: state.profile, account: identity.map(|identity| identity.email.to_string()), section }
+    }
+
     pub(crate) fn is_development(&self) -> bool {
         match self.profile {
             Profile::Development => true,
@@ -76,4 +82,15 @@ pub(crate) fn render(status: StatusCode, page: &impl Template) -> HttpResponse {
             HttpResponse::InternalServerError().body("the page could not be rendered")
         }
     }
+}
+
+/// Sends a browser on, with GET.
+pub(crate) fn see_other(place: &str) -> HttpResponse {
+    HttpResponse::SeeOther().insert_header((header::LOCATION, place)).finish()
+}
+
+/// Sends a browser to the login form, which brings it back to `next`.
+pub(crate) fn log_in_first(next: &str) -> HttpResponse {
+    let query = url::form_urlencoded::Serializer::new(String::new()).append_pair("next", next).finish();
+    see_other(&format!("/login?{query}"))
 }

@@ -1,11 +1,33 @@
 //! The store's pages for people: rendered on the server, readable without script, under a strict Content-Security-Policy.
 
 mod assets;
+mod check_view;
 mod companies;
 pub(crate) mod company_view;
+pub(crate) mod error;
 pub(crate) mod frame;
+mod intake;
+mod login;
+mod package;
+mod registries;
+mod signature_view;
+mod store;
+mod text;
 
 /// Pages are for people: they are not in the API's description.
 pub(crate) fn routes(cfg: &mut utoipa_actix_web::service_config::ServiceConfig) {
-    cfg.map(|cfg| cfg.service(assets::stylesheet).service(assets::icon).configure(companies::routes));
+    cfg.map(|cfg| {
+        cfg.service(assets::stylesheet)
+            .service(assets::icon)
+            .service(store::store_page)
+            .service(store::publisher_page)
+            .service(package::package_page)
+            .service(package::version_page)
+            .service(intake::intake_page)
+            .service(registries::registries_page)
+            .service(login::login_form)
+            .service(login::log_in)
+            .service(login::log_out)
+            .configure(companies::routes)
+    });
 }

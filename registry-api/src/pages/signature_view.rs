@@ -1,0 +1,146 @@
+//! The evidence of the check `signature` in words: who signed, or what was found instead.
+
+use registry_types::intake::{CheckResult, Outcome};
+use serde::Deserialize;
+use serde_json::Value;
+
+use super::text;
+
+#[derive(Default)]
+pub(super) struct SignatureView {
+    /// One sentence that stands for all.
+    pub(super) summary: String,
+    pub(super) outcome: &'static str,
+    pub(super) rows: Vec<SignatureRow>,
+}
+
+/// One signature or attestation that was found.
+pub(super) struct SignatureRow {
+    /// Style and word of what it counts for.
+    pub(super) style: &'static str,
+    pub(super) counts: String,
+    pub(super) signer: String,
+    pub(super) detail: String,
+}
+
+/// As the worker writes it; what it leaves out is not shown.
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Evidence {
+    policy: String,
+    images: Vec<Examined>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Examined {
+    candidates: Vec<Candidate>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Candidate {
+    outcome: String,
+    why: Option<String>,
+    subject: Option<String>,
+    issuer: Option<String>,
+    key: Option<String>,
+    source_repository: Option<String>,
+    log_index: Option<u64>,
+    signed_at: Option<String>,
+}
+
+pub(super) fn signatures(check: Option<&CheckResult>) -> SignatureView {
+    let Some(check) = check else {
+        return SignatureView { summary: "Signatures were not looked for.".to_owned(), ..SignatureView::default() };
+    };
+    let evidence = evidence(&check.evidence);
+    let candidates: Vec<Candidate> = evidence.images.into_iter().flat_map(|image| image.candidates).collect();
+    SignatureView {
+        summary: summary(check.outcome, &evidence.policy, &candidates),
+        outcome: check.outcome.as_str(),
+        rows: candidates.iter().map(row).collect(),
+    }
+}
+
+/// Evidence in a form that this version does not know shows no rows; the check's outcome stands all the same.
+fn evidence(value: &Value) -> Evidence {
+    serde_json::from_value(value.clone()).unwrap_or_default()
+}
+
+fn summary(outcome: Outcome, policy: &str, candidates: &[Candidate]) -> String {
+    let signer = candidates.iter().find(|one| counts(&one.outcome)).map(signer);
+    match (outcome, signer) {
+        (Outcome::Pass | Outcome::Warn | Outcome::NotApplicable, Some(signer)) => format!("Signed by {signer}."),
+        (Outcome::Pass, None) => "The signature check passed.".to_owned(),
+        (Outcome::NotApplicable | Outcome::Warn, None) if policy == "none" => {
+            "No verified signature; its namespace demands none.".to_owned()
+        }
+        (Outcome::NotApplicable, None) => "There is no image to sign.".to_owned(),
+        (Outcome::Warn | Outcome::Fail, _) => "Not signed as its namespace demands.".to_owned(),
+        (Outcome::Error | Outcome::Unknown, _) => "It could not be found out whether it is signed.".to_owned(),
+    }
+}
+
+fn counts(outcome: &str) -> bool {
+    matches!(outcome, "accepted" | "verified")
+}
+
+fn signer(candidate: &Candidate) -> String {
+    match (&candidate.subject, &candidate.key) {
+        (Some(subject), _) => subject.clone(),
+        (None, Some(key)) => format!("the key {}", text::short_digest(key)),
+        (None, None) => "somebody who could not be verified".to_owned(),
+    }
+}
+
+fn row(candidate: &Candidate) -> SignatureRow {
+    let details = [
+        candidate.issuer.as_ref().map(|issuer| format!("identity given by {issuer}")),
+        candidate.source_repository.as_ref().map(|repository| format!("built from {repository}")),
+        candidate.signed_at.as_ref().map(|at| format!("signed {at}")),
+        candidate.log_index.map(|index| format!("log entry {index}")),
+        candidate.why.clone(),
+    ];
+    SignatureRow {
+        style: if counts(&candidate.outcome) { "pass" } else { "" },
+        counts: text::words(&candidate.outcome),
+        signer: signer(candidate),
+        detail: details.into_iter().flatten().collect::<Vec<_>>().join(" · "),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use registry_types::intake::CheckName;
+    use serde_json::json;
+
+    use super::*;
+
+    fn check(outcome: Outcome, evidence: Value) -> CheckResult {
+        CheckResult::with_reasons(CheckName::Signature, outcome, Vec::new(), evidence)
+    }
+
+    #[test]
+    fn says_who_signed_only_where_that_was_verified() {
+        let candidate =
+            json!({"outcome": "accepted", "subject": "ci@acme.example", "issuer": "https://issuer.example"});
+        let evidence = json!({"policy": "required", "images": [{"candidates": [candidate]}]});
+        let view = signatures(Some(&check(Outcome::Pass, evidence)));
+        assert_eq!(view.summary, "Signed by ci@acme.example.");
+        assert_eq!(view.rows[0].style, "pass");
+
+        let forged =
+            json!({"policy": "required", "images": [{"candidates": [{"outcome": "invalid", "why": "other digest"}]}]});
+        let view = signatures(Some(&check(Outcome::Fail, forged)));
+        assert_eq!(view.summary, "Not signed as its namespace demands.");
+        assert_eq!(view.rows[0].detail, "other digest");
+    }
+
+    #[test]
+    fn an_outage_is_never_called_unsigned() {
+        let view = signatures(Some(&check(Outcome::Error, json!({"could_not_check": "timeout"}))));
+        assert_eq!(view.summary, "It could not be found out whether it is signed.");
+        assert_eq!(signatures(None).summary, "Signatures were not looked for.");
+    }
+}
