@@ -8,6 +8,7 @@ use std::hash::Hash;
 use registry_db::companies::CompanyIssue;
 use registry_types::template::Template as CompanyTemplate;
 
+use super::text::words;
 use crate::companies::CompanyDetail;
 
 /// Issues shown on a template's page; the rest is counted.
@@ -164,10 +165,6 @@ fn names<'a, K: Eq + Hash>(pairs: impl Iterator<Item = (K, &'a str)>) -> HashMap
 
 fn name_of<K: Eq + Hash>(names: &HashMap<K, &str>, key: Option<K>) -> String {
     key.and_then(|key| names.get(&key).copied()).unwrap_or_default().to_owned()
-}
-
-fn words(word: &str) -> String {
-    word.replace('_', " ")
 }
 
 fn agent_notes(budget: Option<i64>, metadata: Option<&serde_json::Map<String, serde_json::Value>>) -> Vec<String> {

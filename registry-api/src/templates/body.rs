@@ -1,6 +1,7 @@
 //! Request bodies that carry a template: read strictly, with pointers into the template itself.
 
-use package_formats::json::parse_strict;
+use package_formats::json::parse_strict_up_to;
+use registry_types::limits::MAX_PACKAGE_MANIFEST_BYTES;
 use registry_types::pointer::PointerError;
 use registry_types::template::Template;
 use serde::de::DeserializeOwned;
@@ -8,10 +9,13 @@ use serde_json::Value;
 
 use crate::problem::{Problem, ProblemCode};
 
+/// Room for what stands around the template.
+const MAX_BYTES: usize = MAX_PACKAGE_MANIFEST_BYTES + 16 * 1024;
+
 /// Reads a body that may have a member `template`.
 pub(super) fn read<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
     // Read twice: strictly, for what no typed reader sees, and into the type, which may want the template's own bytes.
-    parse_strict(bytes).map_err(unreadable)?;
+    parse_strict_up_to(bytes, MAX_BYTES).map_err(unreadable)?;
     serde_json::from_slice(bytes).map_err(|error| Problem::bad_request(format!("the body is not as expected: {error}")))
 }
 
