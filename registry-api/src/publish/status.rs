@@ -146,7 +146,7 @@ fn failure_reason(intake: &IntakeSummary) -> String {
     security(("bearer" = []), ("api_key" = []))
 )]
 #[get("/v1/modules/publish/{id}")]
-pub(crate) async fn status(
+pub(crate) async fn get(
     state: web::Data<AppState>,
     Authenticated(identity): Authenticated,
     path: web::Path<Uuid>,
@@ -165,7 +165,7 @@ pub(crate) async fn status(
     security(("bearer" = []), ("api_key" = []))
 )]
 #[get("/v1/api/modules/publish/{id}")]
-pub(crate) async fn status_by_key(
+pub(crate) async fn get_by_key(
     state: web::Data<AppState>,
     Authenticated(identity): Authenticated,
     path: web::Path<Uuid>,
