@@ -1,14 +1,12 @@
-//! Advisory data: loading it into the database, and matching an image's components against it.
+//! Advisory data: loading it into the database.
 
 mod download;
 mod load;
-mod matching;
 mod records;
 mod source;
 mod starter;
 
 pub use load::sync;
-pub use matching::{ImageMatch, match_image};
 pub use source::AdvisorySource;
 pub use starter::ensure_starter;
 
