@@ -112,18 +112,18 @@ impl RegistrySession {
     /// `GET /v2/` without credential: the challenge, or `None` where the registry is open.
     async fn ping(&self) -> Result<Option<Challenge>, SourceError> {
         let ask = Ask::get(self.ping_url()?, "application/json", "the registry API");
-        self.with_retries(async || {
-            let response = self.shared.transport.send(&ask, None).await?;
-            if response.status() == StatusCode::UNAUTHORIZED {
-                let challenge = Challenge::of(response.headers())?;
-                return challenge
-                    .map(Some)
-                    .ok_or_else(|| SourceError::Protocol("401 without a Bearer or Basic challenge".to_owned()));
-            }
-            success(response, &ask).await?;
-            Ok(None)
-        })
-        .await
+        self.with_retries(|| self.ping_once(&ask)).await
+    }
+
+    async fn ping_once(&self, ask: &Ask) -> Result<Option<Challenge>, SourceError> {
+        let response = self.shared.transport.send(ask, None).await?;
+        if response.status() == StatusCode::UNAUTHORIZED {
+            let challenge = Challenge::of(response.headers())?;
+            let missing = || SourceError::Protocol("401 without a Bearer or Basic challenge".to_owned());
+            return challenge.map(Some).ok_or_else(missing);
+        }
+        success(response, ask).await?;
+        Ok(None)
     }
 
     /// Whether the credential is accepted at `/v2/`. An open registry never looks at it.
@@ -132,7 +132,7 @@ impl RegistrySession {
             return Ok(Known::Unknown);
         }
         let ask = Ask::get(self.ping_url()?, "application/json", "the registry API");
-        match self.with_retries(async || self.once(&ask).await).await {
+        match self.with_retries(|| self.once(&ask)).await {
             Ok(_) => Ok(Known::Yes),
             Err(SourceError::AccessDenied { .. }) => Ok(Known::No),
             Err(error) => Err(error),
@@ -149,7 +149,7 @@ impl RegistrySession {
         let mut url = self.url(&["tags", "list"])?;
         url.query_pairs_mut().append_pair("n", "1");
         let ask = Ask::get(url, "application/json", format!("tags of {}/{}", self.host(), self.repository()));
-        match self.with_retries(async || self.once(&ask).await).await {
+        match self.with_retries(|| self.once(&ask)).await {
             Ok(_) => Ok(Known::Yes),
             Err(SourceError::AccessDenied { .. }) => Ok(Known::No),
             // Either there is no such repository yet, or it is hidden from this identity.

@@ -117,7 +117,7 @@ impl RegistrySession {
     /// [`SourceError::NotFound`] and [`SourceError::AccessDenied`] mean no.
     pub async fn head_blob(&self, digest: &Digest) -> Result<Option<u64>, SourceError> {
         let ask = Ask { method: Method::HEAD, redirects: Redirects::Return, ..self.blob_ask(digest)? };
-        let response = self.with_retries(async || self.once(&ask).await).await?;
+        let response = self.with_retries(|| self.once(&ask)).await?;
         if response.status().is_redirection() {
             return Ok(None);
         }
@@ -169,25 +169,26 @@ impl RegistrySession {
 
     /// A small body with the headers that say what it is; retried as a whole.
     pub(super) async fn fetch(&self, ask: &Ask, limit: u64) -> Result<(Bytes, Answer), SourceError> {
-        self.with_retries(async || {
-            let exchange = async {
-                let response = self.once(ask).await?;
-                if is_html(&response) {
-                    return Err(SourceError::Protocol(format!("{} is answered with a web page", ask.what)));
-                }
-                let answer = Answer::of(&response);
-                Ok((read_body(response, limit, &ask.what).await?, answer))
-            };
-            let limit = self.shared.transport.timeouts.exchange;
-            tokio::time::timeout(limit, exchange).await.unwrap_or(Err(SourceError::Timeout("the whole exchange")))
-        })
-        .await
+        self.with_retries(|| self.exchange(ask, limit)).await
     }
 
-    pub(super) async fn with_retries<T>(
-        &self,
-        operation: impl AsyncFn() -> Result<T, SourceError>,
-    ) -> Result<T, SourceError> {
+    async fn exchange(&self, ask: &Ask, limit: u64) -> Result<(Bytes, Answer), SourceError> {
+        let exchange = async {
+            let response = self.once(ask).await?;
+            if is_html(&response) {
+                return Err(SourceError::Protocol(format!("{} is answered with a web page", ask.what)));
+            }
+            let answer = Answer::of(&response);
+            Ok((read_body(response, limit, &ask.what).await?, answer))
+        };
+        let time = self.shared.transport.timeouts.exchange;
+        tokio::time::timeout(time, exchange).await.unwrap_or(Err(SourceError::Timeout("the whole exchange")))
+    }
+
+    pub(super) async fn with_retries<T, F>(&self, operation: impl Fn() -> F) -> Result<T, SourceError>
+    where
+        F: Future<Output = Result<T, SourceError>>,
+    {
         let mut attempt = 1;
         loop {
             let error = match operation().await {

@@ -483,3 +483,24 @@ async fn head_tells_whether_a_blob_may_be_read() {
     assert!(matches!(missing, Err(SourceError::NotFound { .. })));
     assert_eq!(stub.count("/blobs/"), 2);
 }
+
+/// Jobs run on any thread: what they await must be free to move.
+#[test]
+fn all_work_can_move_between_threads() {
+    fn assert_send<T: Send>(_: impl FnOnce() -> T) {}
+    let client = SourceClient::new(settings()).unwrap();
+    let session = session(&client, "127.0.0.1:1", None, &[]);
+    let digest = Digest::sha256_of(b"");
+    let reference = "127.0.0.1:1/acme/app:v1".parse().unwrap();
+    let subjects = intake_worker::signatures::Subjects { root: digest.clone(), platforms: Vec::new() };
+    let policy = registry_types::signature_policy::SignaturePolicy::None;
+    let roots = intake_worker::signatures::TrustRoots::none();
+    assert_send(|| session.manifest("v1"));
+    assert_send(|| session.blob(&digest, 1));
+    assert_send(|| session.blob_bytes(&digest, 1, 1));
+    assert_send(|| session.head_blob(&digest));
+    assert_send(|| session.referrers(&digest));
+    assert_send(|| session.probe(intake_worker::source::ProbeScope::Repository));
+    assert_send(|| intake_worker::source::image::resolve(&session, &reference));
+    assert_send(|| intake_worker::signatures::verify(&session, &subjects, &policy, &roots));
+}
