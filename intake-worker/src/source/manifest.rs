@@ -32,7 +32,7 @@ pub struct RawManifest {
 /// What a manifest says.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Manifest {
-    Index(Index),
+    Index(Box<Index>),
     Image(Box<ImageManifest>),
 }
 
