@@ -53,18 +53,25 @@ impl EntrySet {
         }
     }
 
-    /// Notes a directory that entries lie in, and its ancestors.
+    /// Paths that are remembered, directories that only their entries name included.
+    pub(super) fn len(&self) -> usize {
+        self.classes.len()
+    }
+
+    /// Notes a directory that entries lie in, and its ancestors: the deepest first, up to one that is known already.
     fn enter(&mut self, parent: &str) -> Result<(), Ambiguity> {
         if self.last_parent.as_deref() == Some(parent) {
             return Ok(());
         }
-        let ends = memchr::memchr_iter(b'/', parent.as_bytes()).chain([parent.len()]);
+        let ends = [parent.len()].into_iter().chain(memchr::memrchr_iter(b'/', parent.as_bytes()));
         for end in ends {
             let ancestor = &parent[..end];
-            match *self.classes.entry(self.hasher.hash_one(ancestor)).or_insert(EntryClass::Directory) {
+            let hash = self.hasher.hash_one(ancestor);
+            match self.classes.get(&hash) {
+                None => drop(self.classes.insert(hash, EntryClass::Directory)),
                 // Below a link, unpackers follow it inside the root.
-                EntryClass::Directory | EntryClass::Symlink => {}
-                EntryClass::File | EntryClass::HardLink | EntryClass::Special => {
+                Some(EntryClass::Directory | EntryClass::Symlink) => break,
+                Some(EntryClass::File | EntryClass::HardLink | EntryClass::Special) => {
                     return Err(Ambiguity::BelowFile(ancestor.to_owned()));
                 }
             }

@@ -125,8 +125,8 @@ pub enum ExceededLimit {
     ExtensionBytes(u64),
     #[error("a package database is larger than {0} bytes")]
     CatalogFileBytes(u64),
-    #[error("more than {0} facts would have to be kept about the layer")]
-    Facts(usize),
+    #[error("packages, links and whiteouts of the layer take more than {0} bytes to keep")]
+    FactBytes(usize),
 }
 
 impl ArchiveError {

@@ -286,6 +286,10 @@ impl<S: EntrySink> TarWalker<S> {
         }
         let repeated =
             self.seen.insert(&path, class(&kind)).map_err(|problem| ArchiveError::ambiguous(problem, path.clone()))?;
+        // Directories that only their entries name cost memory too.
+        if self.seen.len() as u64 > self.limits.entries.saturating_mul(2) {
+            return Err(ArchiveError::limit(ExceededLimit::Entries(self.limits.entries), path));
+        }
         let has_content = matches!(kind, EntryKind::File { .. });
         self.sink.begin(Entry { path, kind, repeated })?;
         if has_content { Ok(()) } else { self.sink.end() }

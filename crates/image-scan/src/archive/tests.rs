@@ -145,6 +145,7 @@ fn reads_what_builders_write() {
         entry(Raw::new(b'0', "app/gnu-lo", 3).gnu(), b"abc"),
         entry(Raw::new(b'2', "app/link", 0).link("/opt/elsewhere"), b""),
         entry(Raw::new(b'1', "app/second", 0).link("/app/run.py"), b""),
+        entry(Raw::new(b'1', "app/elsewhere", 0).link("usr/bin/perl"), b""),
         entry(Raw::new(b'3', "dev/null", 0).with(329, b"0000001\0").with(337, b"0000003\0"), b""),
         entry(Raw::new(b'6', "run/pipe", 0), b""),
         file("app/.wh.gone", b""),
@@ -155,7 +156,7 @@ fn reads_what_builders_write() {
     let catalog = read_plain(&layer).unwrap();
     assert_eq!(catalog.diff_id, Digest::sha256_of(&layer));
     assert_eq!(catalog.unpacked_bytes, layer.len() as u64);
-    assert_eq!(catalog.entries, 14);
+    assert_eq!(catalog.entries, 15);
     let kind = |path: &str| catalog.tracked.get(path).map(|entry| entry.kind.clone());
     assert_eq!(kind("app/run.py"), Some(FileKind::File { size: 8, executable: false }));
     assert_eq!(kind(&deep), Some(FileKind::File { size: 1, executable: false }));
@@ -163,6 +164,7 @@ fn reads_what_builders_write() {
     assert_eq!(kind("app/old"), Some(FileKind::Directory));
     assert_eq!(kind("app/link"), Some(FileKind::Symlink { target: "/opt/elsewhere".to_owned() }));
     assert_eq!(kind("app/second"), Some(FileKind::File { size: 8, executable: false }), "a second name of the file");
+    assert_eq!(kind("app/elsewhere"), Some(FileKind::HardLink { target: "usr/bin/perl".to_owned() }));
     assert_eq!(kind("app/prefix/end"), Some(FileKind::File { size: 0, executable: false }));
     assert!(catalog.whiteouts.contains("app/gone"));
     assert!(catalog.opaque_directories.contains("app/cache"));
@@ -396,6 +398,22 @@ fn limits_have_their_own_code() {
     let strict = LayerLimits { ratio: 100, ratio_from_bytes: 1 << 16, ..limits };
     assert_eq!(exceeded(strict, LayerCompression::Gzip, &bomb), ExceededLimit::Ratio(100));
     assert!(read(LayerCompression::Gzip, limits, &[&bomb]).is_ok(), "small ones may be dense");
+}
+
+#[test]
+fn what_is_kept_about_a_layer_is_bounded() {
+    let whiteouts: Vec<_> = (0..9000)
+        .flat_map(|at| [pax(b'x', &[("path", &format!("{}/.wh.{at}", "d".repeat(4000)))]), file("short", b"")])
+        .collect();
+    let error = read_plain(&archive(&whiteouts)).unwrap_err();
+    assert!(matches!(error, ArchiveError::LimitExceeded { limit: ExceededLimit::FactBytes(_), .. }), "{error}");
+    let directories: Vec<_> = (0..20).map(|at| file(&format!("{at}/a/b/c/d/e"), b"")).collect();
+    let few = LayerLimits { entries: 30, ..LayerLimits::default() };
+    let error = read(LayerCompression::Plain, few, &[&archive(&directories)]).unwrap_err();
+    assert!(matches!(error, ArchiveError::LimitExceeded { limit: ExceededLimit::Entries(30), .. }), "{error}");
+    let authors: Vec<_> = (0..50_001).map(|at| file(&format!("app/{at}"), b"")).collect();
+    let catalog = read_plain(&archive(&authors)).unwrap();
+    assert!(catalog.is_file_list_cut && catalog.tracked.len() == 50_000);
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! Alpine's `installed` database: records of `X:value` lines, an empty line between them.
 
 use super::debian::is_language_manifest;
-use super::{ApkDatabase, SystemPackage, text};
+use super::{ApkDatabase, MAX_PACKAGES, SystemPackage, text};
 
 /// Reads the database.
 ///
@@ -14,6 +14,9 @@ pub(super) fn parse(bytes: &[u8]) -> Result<ApkDatabase, String> {
         let at = |problem: &str| format!("line {}: {problem}", number + 1);
         if line.is_empty() {
             database.packages.extend(std::mem::take(&mut record).finish().map_err(at)?);
+            if database.packages.len() > MAX_PACKAGES {
+                return Err(format!("it has more than {MAX_PACKAGES} packages"));
+            }
         } else {
             database.owned_manifests.extend(record.add(line).map_err(at)?);
         }

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use registry_types::digest::Digest;
 use registry_types::limits::MAX_PACKAGE_MANIFEST_BYTES;
 
+use super::cost::{ENTRY_BYTES, entry_bytes, language_bytes};
 use super::interest::{Interest, is_above_database, is_author_path, is_database_path, may_replace_packages};
 use super::rust_binary::{ELF_MAGIC, SectionNameSearch};
 use super::{
@@ -14,14 +15,15 @@ use super::{
 use crate::archive::{Ambiguity, ArchiveError, Entry, EntryKind, EntrySink, ExceededLimit};
 use crate::secrets::SecretSearch;
 
-/// Author files kept by name; beyond that `is_file_list_cut` is set.
+/// Author files kept by name, and the bytes that they may take; beyond that `is_file_list_cut` is set.
 const MAX_AUTHOR_FILES: usize = 50_000;
-/// Everything that is kept because packages depend on it: more is no image but an attack on the catalog.
-const MAX_FACTS: usize = 500_000;
+const MAX_AUTHOR_BYTES: usize = 16 * 1024 * 1024;
+/// Bytes of everything that is kept because packages depend on it: more is no image but an attack on the catalog.
+const MAX_FACT_BYTES: usize = 32 * 1024 * 1024;
 /// Package manifests kept per layer, all together.
 const MAX_MANIFEST_BYTES: usize = 8 * 1024 * 1024;
-/// Files of pnpm's store that are remembered for later hard links.
-const MAX_STORE_PACKAGES: usize = 100_000;
+/// Bytes of what is remembered of pnpm's store for later hard links.
+const MAX_STORE_BYTES: usize = 16 * 1024 * 1024;
 
 const MAX_OS_RELEASE_BYTES: u64 = 64 * 1024;
 /// Headers come first; the long description after them is not needed.
@@ -36,13 +38,15 @@ const AUFS: &str = ".wh..wh.";
 pub(crate) struct CatalogBuilder {
     max_database_bytes: u64,
     tracked: BTreeMap<String, TrackedEntry>,
-    facts: usize,
+    fact_bytes: usize,
     author_files: usize,
+    author_bytes: usize,
     is_file_list_cut: bool,
     whiteouts: BTreeSet<String>,
     opaque_directories: BTreeSet<String>,
     manifest_bytes: usize,
     store_packages: HashMap<String, LanguagePackage>,
+    store_bytes: usize,
     secrets: SecretSearch,
     current: Option<CurrentFile>,
     /// Content of the current file, as far as it is read whole; kept for its capacity.
@@ -73,13 +77,15 @@ impl CatalogBuilder {
         Self {
             max_database_bytes,
             tracked: BTreeMap::new(),
-            facts: 0,
+            fact_bytes: 0,
             author_files: 0,
+            author_bytes: 0,
             is_file_list_cut: false,
             whiteouts: BTreeSet::new(),
             opaque_directories: BTreeSet::new(),
             manifest_bytes: 0,
             store_packages: HashMap::new(),
+            store_bytes: 0,
             secrets: SecretSearch::new(),
             current: None,
             held: Vec::new(),
@@ -116,12 +122,14 @@ impl CatalogBuilder {
             EntryKind::Directory | EntryKind::Symlink { .. } | EntryKind::Special => false,
         };
         if name == OPAQUE && is_marker {
+            self.keep_fact(parent.len(), &entry.path)?;
             self.opaque_directories.insert(parent.to_owned());
         } else if name == OPAQUE || !name.starts_with(AUFS) {
             if !is_marker || matches!(hidden, "" | "." | "..") {
                 return Err(malformed());
             }
             let path = if parent.is_empty() { hidden.to_owned() } else { format!("{parent}/{hidden}") };
+            self.keep_fact(path.len(), &entry.path)?;
             self.whiteouts.insert(path);
         }
         Ok(true)
@@ -233,10 +241,11 @@ impl CatalogBuilder {
     }
 
     fn remember_store_package(&mut self, path: &str) {
-        if self.store_packages.len() < MAX_STORE_PACKAGES
+        if self.store_bytes < MAX_STORE_BYTES
             && self.held.starts_with(b"{")
             && let Ok(Some(package)) = npm::read(&self.held)
         {
+            self.store_bytes += path.len() + language_bytes(&package);
             self.store_packages.insert(path.to_owned(), package);
         }
     }
@@ -248,10 +257,10 @@ impl CatalogBuilder {
         let entry = match (linked, interest) {
             // The place of a package database has to hold a file of its own.
             (_, Some(Interest::DpkgStatus | Interest::ApkInstalled | Interest::OsRelease)) => {
-                Some(TrackedEntry { kind: FileKind::HardLink { target }, content: None })
+                TrackedEntry { kind: FileKind::HardLink { target }, content: None }
             }
-            (Some(linked), _) => Some(linked.clone()),
-            (None, Some(Interest::NpmManifest | Interest::PythonMetadata)) => Some(self.linked_manifest(target)),
+            (Some(linked), _) => linked.clone(),
+            (None, Some(Interest::NpmManifest | Interest::PythonMetadata)) => self.linked_manifest(target),
             (
                 None,
                 None
@@ -261,16 +270,13 @@ impl CatalogBuilder {
                     | Interest::PackageManifest
                     | Interest::UnsupportedDatabase(_),
                 ),
-            ) => None,
+            ) => TrackedEntry { kind: FileKind::HardLink { target }, content: None },
         };
-        match entry {
-            Some(entry) if entry.content.is_some() || is_database_path(&path) => self.track(path, entry),
-            Some(entry) => {
-                self.track_author_entry(path, entry.kind);
-                Ok(())
-            }
-            None => Ok(()),
+        if entry.content.is_some() || is_database_path(&path) {
+            return self.track(path, entry);
         }
+        self.track_author_entry(path, entry.kind);
+        Ok(())
     }
 
     fn linked_manifest(&self, target: String) -> TrackedEntry {
@@ -303,11 +309,16 @@ impl CatalogBuilder {
     }
 
     fn track(&mut self, path: String, entry: TrackedEntry) -> Result<(), ArchiveError> {
-        if self.facts >= MAX_FACTS {
-            return Err(ArchiveError::limit(ExceededLimit::Facts(MAX_FACTS), path));
-        }
-        self.facts += 1;
+        self.keep_fact(path.len() + entry_bytes(&entry), &path)?;
         self.tracked.insert(path, entry);
+        Ok(())
+    }
+
+    fn keep_fact(&mut self, bytes: usize, path: &str) -> Result<(), ArchiveError> {
+        self.fact_bytes += bytes + ENTRY_BYTES;
+        if self.fact_bytes > MAX_FACT_BYTES {
+            return Err(ArchiveError::limit(ExceededLimit::FactBytes(MAX_FACT_BYTES), path.to_owned()));
+        }
         Ok(())
     }
 
@@ -315,12 +326,14 @@ impl CatalogBuilder {
         if !is_author_path(&path) {
             return;
         }
-        if self.author_files >= MAX_AUTHOR_FILES {
+        let entry = TrackedEntry { kind, content: None };
+        self.author_files += 1;
+        self.author_bytes += path.len() + entry_bytes(&entry);
+        if self.author_files > MAX_AUTHOR_FILES || self.author_bytes > MAX_AUTHOR_BYTES {
             self.is_file_list_cut = true;
             return;
         }
-        self.author_files += 1;
-        self.tracked.insert(path, TrackedEntry { kind, content: None });
+        self.tracked.insert(path, entry);
     }
 }
 

@@ -1,7 +1,7 @@
 //! dpkg's database: `status`, the parts that distroless images have instead, and the lists of installed files.
 
 use super::interest::Interest;
-use super::{SystemPackage, text};
+use super::{MAX_PACKAGES, SystemPackage, text};
 
 /// Reads the installed packages of a `status` file.
 ///
@@ -14,6 +14,9 @@ pub(super) fn parse_status(bytes: &[u8]) -> Result<Vec<SystemPackage>, String> {
         let at = |problem: &str| format!("line {}: {problem}", number + 1);
         if line.trim_ascii().is_empty() {
             packages.extend(std::mem::take(&mut stanza).finish().map_err(at)?);
+            if packages.len() > MAX_PACKAGES {
+                return Err(format!("it has more than {MAX_PACKAGES} packages"));
+            }
         } else if !matches!(line[0], b' ' | b'\t' | b'#') {
             stanza.add(line).map_err(at)?;
         }
@@ -91,7 +94,7 @@ fn source_package(source: &str, version: &str) -> Option<(String, String)> {
 pub(super) fn owned_manifests(file_list: &[u8]) -> Vec<String> {
     let lines = file_list.split(|byte| *byte == b'\n').filter_map(|line| std::str::from_utf8(line).ok());
     let paths = lines.map(|line| line.trim().trim_start_matches('/'));
-    paths.filter(|path| is_language_manifest(path)).map(str::to_owned).collect()
+    paths.filter(|path| is_language_manifest(path)).take(MAX_PACKAGES).map(str::to_owned).collect()
 }
 
 /// Whether a path that a distribution's package owns is the manifest of a language's package.

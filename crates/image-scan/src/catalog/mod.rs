@@ -4,6 +4,7 @@
 
 mod apk;
 mod builder;
+mod cost;
 mod debian;
 mod interest;
 mod manifest_bytes;
@@ -25,6 +26,9 @@ pub use manifest_bytes::ManifestBytes;
 pub(crate) use python::normalised_name as normalised_python_name;
 
 use crate::secrets::SecretFinding;
+
+/// Packages of one database. The whole of Debian has fewer.
+const MAX_PACKAGES: usize = 100_000;
 
 /// Raised whenever the same layer would give another catalog: layers are then cataloged anew.
 pub const ANALYZER_VERSION: i32 = 1;

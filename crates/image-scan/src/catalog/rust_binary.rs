@@ -100,7 +100,11 @@ impl SectionNameSearch {
 
 #[cfg(test)]
 mod tests {
+    use std::io::Write as _;
+
     use super::*;
+    use crate::archive::{LayerCompression, LayerLimits, LayerPass};
+    use crate::catalog::Content;
 
     #[test]
     fn takes_the_crates_that_are_part_of_the_program() {
@@ -115,6 +119,65 @@ mod tests {
         );
         assert!(crates(r#"{"packages":[{"name":"a\u0000","version":"1","source":"crates.io"}]}"#).is_err());
         assert!(crates("{}").is_err());
+    }
+
+    /// A 64-bit little-endian ELF file of three sections: none, `.dep-v0` and the table of names.
+    fn elf_with_audit_data(json: &[u8]) -> Vec<u8> {
+        let mut zlib = flate2::write::ZlibEncoder::new(Vec::new(), flate2::Compression::fast());
+        zlib.write_all(json).unwrap();
+        let data = zlib.finish().unwrap();
+        let names = b"\0.dep-v0\0.shstrtab\0";
+        let (data_at, names_at) = (64, 64 + data.len());
+        let sections_at = names_at + names.len();
+        let mut elf = vec![0x7f, b'E', b'L', b'F', 2, 1, 1];
+        elf.resize(16, 0);
+        elf.extend([2, 0, 0x3e, 0, 1, 0, 0, 0]);
+        elf.resize(40, 0);
+        elf.extend((sections_at as u64).to_le_bytes());
+        elf.extend([0, 0, 0, 0, 64, 0, 56, 0, 0, 0, 64, 0, 3, 0, 2, 0]);
+        elf.extend(&data);
+        elf.extend(names);
+        for (name, kind, at, length) in
+            [(0_u32, 0_u32, 0, 0), (1, 1, data_at, data.len()), (9, 3, names_at, names.len())]
+        {
+            elf.extend(name.to_le_bytes());
+            elf.extend(kind.to_le_bytes());
+            elf.extend([0; 16]);
+            elf.extend((at as u64).to_le_bytes());
+            elf.extend((length as u64).to_le_bytes());
+            elf.extend([0; 24]);
+        }
+        elf
+    }
+
+    #[test]
+    fn reads_the_section_of_an_executable() {
+        let json = br#"{"packages":[{"name":"time","version":"0.1.40","source":"crates.io"}]}"#;
+        let crates = parse(&elf_with_audit_data(json)).unwrap().unwrap();
+        assert_eq!((&*crates[0].name, &*crates[0].version), ("time", "0.1.40"));
+        assert!(parse(&elf_with_audit_data(b"{}")).unwrap_err().contains("cannot be read"));
+        assert_eq!(parse(&elf_with_audit_data(br#"{"packages":[]}"#)), Ok(Some(Vec::new())));
+    }
+
+    #[test]
+    fn executables_are_found_by_mode_and_content() {
+        let elf = elf_with_audit_data(br#"{"packages":[{"name":"time","version":"0.1.40","source":"crates.io"}]}"#);
+        let read = |mode: u32, content: &[u8], limit: u64| {
+            let mut builder = tar::Builder::new(Vec::new());
+            let mut header = tar::Header::new_gnu();
+            header.set_mode(mode);
+            header.set_size(content.len() as u64);
+            builder.append_data(&mut header, "usr/bin/tool", content).unwrap();
+            let limits = LayerLimits { catalog_file_bytes: limit, ..LayerLimits::default() };
+            let mut pass = LayerPass::new(LayerCompression::Plain, limits);
+            builder.into_inner().unwrap().chunks(3).for_each(|piece| pass.write(piece).unwrap());
+            pass.finish().unwrap().tracked.remove("usr/bin/tool").map(|entry| entry.content)
+        };
+        assert!(matches!(read(0o755, &elf, 1 << 20), Some(Some(Content::Rust(_)))));
+        assert!(matches!(read(0o755, &elf, 100), Some(Some(Content::Unreadable(_)))), "too large to be read");
+        assert_eq!(read(0o644, &elf, 1 << 20), None);
+        assert_eq!(read(0o755, b"#!/bin/sh\n", 1 << 20), None);
+        assert_eq!(read(0o755, &elf[..64], 1 << 20), Some(None), "may replace one that names crates");
     }
 
     #[test]

@@ -30,7 +30,7 @@ pub(super) fn has_placeholder_word(text: &[u8]) -> bool {
 }
 
 fn has_long_run(text: &[u8]) -> bool {
-    text.windows(5).any(|run| run.iter().all(|byte| *byte == run[0]))
+    text.windows(8).any(|run| run.iter().all(|byte| *byte == run[0]))
 }
 
 /// Whether a text looks random: no placeholder, no run of one character, and at least `bits` of entropy per byte.

@@ -9,7 +9,7 @@ use memchr::memmem;
 
 use super::Confidence;
 use super::randomness::{entropy, has_github_checksum, has_placeholder_word, is_random};
-use super::window::{Window, alphanumeric, base64, dotted, lower_hex, upper_base32, url_safe};
+use super::window::{AHEAD, Window, alphanumeric, base64, dotted, lower_hex, upper_base32, url_safe};
 
 pub(super) struct Rule {
     pub(super) id: &'static str,
@@ -115,7 +115,7 @@ pub(super) static RULES: &[Rule] = &[
     rule!("rubygems-key", "RubyGems key", ["rubygems_"], |w| high(w.token(lower_hex, 48..=48, 3.0))),
     rule!("azure-storage-key", "Azure storage account key", ["AccountKey="], |w| {
         let full = |key: &Range<usize>| w.text(key).ends_with(b"==") && is_random(w.text(key), 4.5);
-        high(Some(w.run(w.anchor.end, base64)).filter(|key| key.len() == 88 && full(key)))
+        high(Some(w.run(w.anchor.end, base64, 89)).filter(|key| key.len() == 88 && full(key)))
     }),
     rule!("json-web-token", "JSON web token", ["eyJhbGciOi"], json_web_token),
 ];
@@ -138,7 +138,7 @@ fn github_token(window: &Window<'_>) -> Option<Hit> {
 
 /// `T…/B…/` and twenty-four characters.
 fn slack_webhook(window: &Window<'_>) -> Option<Hit> {
-    let path = window.run(window.anchor.end, |byte| alphanumeric(byte) || byte == b'/');
+    let path = window.run(window.anchor.end, |byte| alphanumeric(byte) || byte == b'/', 100);
     let mut parts = window.text(&path).split(|byte| *byte == b'/');
     let (team, service, secret) = (parts.next()?, parts.next()?, parts.next()?);
     let fits = team.starts_with(b"T")
@@ -153,12 +153,21 @@ fn slack_webhook(window: &Window<'_>) -> Option<Hit> {
 
 /// Every OpenAI key has the anchor (base64 of "OpenAI") in its middle.
 fn openai_key(window: &Window<'_>) -> Option<Hit> {
-    let before = &window.bytes[..window.anchor.start];
-    let start = before.iter().rposition(|byte| !url_safe(*byte)).map_or(0, |at| at + 1);
-    let token = start..window.run(window.anchor.end, url_safe).end;
-    let text = window.text(&token);
-    let fits = text.starts_with(b"sk-") && (48..=220).contains(&text.len()) && is_random(text, 4.0);
+    const MAX_LENGTH: usize = 220;
+    let start = word_start(window, MAX_LENGTH, url_safe);
+    if !window.bytes[start..].starts_with(b"sk-") {
+        return None;
+    }
+    let token = start..window.run(window.anchor.end, url_safe, MAX_LENGTH).end;
+    let fits = (48..=MAX_LENGTH).contains(&token.len()) && is_random(window.text(&token), 4.0);
     high(fits.then_some(token))
+}
+
+/// Where the run of `alphabet` before the anchor starts, at most `max` bytes before it.
+fn word_start(window: &Window<'_>, max: usize, alphabet: fn(u8) -> bool) -> usize {
+    let first = window.anchor.start.saturating_sub(max);
+    let before = &window.bytes[first..window.anchor.start];
+    before.iter().rposition(|byte| !alphabet(*byte)).map_or(first, |at| first + at + 1)
 }
 
 /// `SG.` with parts of 22 and 43 characters.
@@ -169,11 +178,9 @@ fn sendgrid_key(window: &Window<'_>) -> Option<Hit> {
 
 /// The bot's number, a colon, and 35 characters that begin with the anchor's.
 fn telegram_bot_token(window: &Window<'_>) -> Option<Hit> {
-    let before = &window.bytes[..window.anchor.start];
-    let start = before.iter().rposition(|byte| !byte.is_ascii_digit()).map_or(0, |at| at + 1);
-    let starts_word = start == 0 || !url_safe(window.bytes[start - 1]);
-    let secret = window.run(window.anchor.start + 1, url_safe);
-    let fits = starts_word
+    let start = word_start(window, 11, |byte| byte.is_ascii_digit());
+    let secret = window.run(window.anchor.start + 1, url_safe, 36);
+    let fits = window.starts_word(start)
         && (8..=10).contains(&(window.anchor.start - start))
         && secret.len() == 35
         && is_random(window.text(&secret), 4.0);
@@ -193,14 +200,14 @@ fn private_key(window: &Window<'_>) -> Option<Hit> {
     }
     let mut start = window.anchor.end;
     loop {
-        let gap = window.run(start, |byte| byte.is_ascii_whitespace());
+        let gap = window.run(start, |byte| byte.is_ascii_whitespace(), 16);
         start = gap.end;
         match window.bytes.get(start..start + 2) {
             Some(b"\\n" | b"\\r") => start += 2,
             _ => break,
         }
     }
-    let body = window.run(start, base64);
+    let body = window.run(start, base64, 80);
     let text = window.text(&body);
     let is_open = label != b"OPENSSH " || text.starts_with(OPENSSH_UNENCRYPTED);
     // Real keys start with headers that hold runs of one character.
@@ -212,9 +219,12 @@ fn private_key(window: &Window<'_>) -> Option<Hit> {
 fn docker_auth(window: &Window<'_>) -> Option<Hit> {
     const KEY: &[u8] = b"\"auth\"";
     let rest = &window.bytes[window.anchor.end..];
+    // Eight registries are plenty, and keep the search short in files made of nothing else.
     let values = memmem::find_iter(rest, KEY)
+        .take(8)
         .filter_map(|at| window.assigned(window.anchor.end + at + KEY.len(), base64, 8..=1024));
-    high(values.into_iter().find(|value| has_password(window.text(value))))
+    let mut values = values.filter(|value| has_password(window.text(value)));
+    high(values.next())
 }
 
 fn has_password(value: &[u8]) -> bool {
@@ -227,14 +237,18 @@ fn has_password(value: &[u8]) -> bool {
 
 /// Header, payload and signature. Many are test values or long expired.
 fn json_web_token(window: &Window<'_>) -> Option<Hit> {
-    let token = window.anchor.start..window.run(window.anchor.end, dotted).end;
+    if !window.starts_word(window.anchor.start) {
+        return None;
+    }
+    let token = window.anchor.start..window.run(window.anchor.end, dotted, AHEAD).end;
     let parts: Vec<&[u8]> = window.text(&token).split(|byte| *byte == b'.').collect();
     let [_, payload, signature] = *parts else { return None };
     low((payload.starts_with(b"eyJ") && signature.len() >= 40 && is_random(signature, 4.0)).then_some(token))
 }
 
-/// Whether a file is test data or an example inside an installed third-party package. What is published there is no
-/// secret of the author's; it is still reported, with low confidence. The author's own tests are no exception.
+/// Whether a file is test data or an example inside an installed third-party package, or part of the sources that cargo
+/// or go fetched. What is published there is no secret of the author's; it is still reported, with low confidence. The
+/// author's own tests are no exception.
 pub(super) fn is_published_test_data(path: &str) -> bool {
     const PACKAGES: [&str; 4] = ["node_modules", "site-packages", "dist-packages", "gems"];
     const TEST_DATA: [&str; 11] = [
@@ -250,7 +264,8 @@ pub(super) fn is_published_test_data(path: &str) -> bool {
         "examples",
         "docs",
     ];
-    if path.starts_with("usr/share/doc/") || path.starts_with("usr/share/perl/") {
+    let in_fetched_sources = ["registry/src/index.crates.io-", "go/pkg/mod/"].iter().any(|place| path.contains(place));
+    if in_fetched_sources || path.starts_with("usr/share/doc/") || path.starts_with("usr/share/perl/") {
         return true;
     }
     let mut parts = path.split('/');
@@ -397,6 +412,7 @@ mod tests {
             ("usr/lib/python3.11/test/certdata/keycert.pem", true),
             ("usr/lib/python3/dist-packages/x/tests/key.pem", true),
             ("usr/share/doc/openssl/key.pem", true),
+            ("root/.cargo/registry/src/index.crates.io-1949cf8c6b5b557f/pem-4.0.0/README.md", true),
             ("app/tests/key.pem", false),
             ("app/node_modules/x/lib/key.pem", false),
             ("etc/ssl/private/tests/key.pem", false),

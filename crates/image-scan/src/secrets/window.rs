@@ -46,18 +46,26 @@ impl<'a> Window<'a> {
         &self.bytes[range.clone()]
     }
 
-    /// The run of `alphabet` that starts at `start`.
-    pub(super) fn run(&self, start: usize, alphabet: Alphabet) -> Range<usize> {
+    /// The run of `alphabet` that starts at `start`, looked at for at most `max` bytes: files made of anchors must not
+    /// make the search slow.
+    pub(super) fn run(&self, start: usize, alphabet: Alphabet, max: usize) -> Range<usize> {
         let rest = self.bytes.get(start..).unwrap_or_default();
+        let rest = &rest[..rest.len().min(max)];
         start..start + rest.iter().position(|byte| !alphabet(*byte)).unwrap_or(rest.len())
+    }
+
+    /// Whether a word starts at `at`.
+    pub(super) fn starts_word(&self, at: usize) -> bool {
+        at == 0 || !url_safe(self.bytes[at - 1])
     }
 
     /// The run after the anchor, if it has a length within `lengths` and the anchor starts a word.
     pub(super) fn body(&self, alphabet: Alphabet, lengths: std::ops::RangeInclusive<usize>) -> Option<Range<usize>> {
-        let starts_word = self.anchor.start == 0
-            || !matches!(self.bytes[self.anchor.start - 1], b'_' | b'-' | b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9');
-        let body = self.run(self.anchor.end, alphabet);
-        (starts_word && lengths.contains(&body.len())).then_some(body)
+        if !self.starts_word(self.anchor.start) {
+            return None;
+        }
+        let body = self.run(self.anchor.end, alphabet, lengths.end() + 1);
+        lengths.contains(&body.len()).then_some(body)
     }
 
     /// Anchor and body together, if the body looks random.
@@ -78,9 +86,9 @@ impl<'a> Window<'a> {
         alphabet: Alphabet,
         lengths: std::ops::RangeInclusive<usize>,
     ) -> Option<Range<usize>> {
-        let between = self.run(after, |byte| matches!(byte, b'"' | b'\'' | b' ' | b'\t' | b':' | b'=' | b'>'));
+        let between = self.run(after, |byte| matches!(byte, b'"' | b'\'' | b' ' | b'\t' | b':' | b'=' | b'>'), 9);
         let assigns = between.len() <= 8 && self.text(&between).iter().any(|byte| matches!(byte, b':' | b'='));
-        let value = self.run(between.end, alphabet);
+        let value = self.run(between.end, alphabet, lengths.end() + 1);
         (assigns && lengths.contains(&value.len())).then_some(value)
     }
 }
