@@ -1,9 +1,12 @@
 //! What the end-to-end tests are built from: servers that live as long as a test, images made without docker, and a
 //! client of the store. Nothing here knows what a test wants to prove.
 
+pub mod client;
 pub mod image;
 pub mod object_server;
 pub mod postgres;
 pub mod process;
 pub mod registry;
+pub mod shelf;
+pub mod store;
 pub mod wait;

@@ -1,0 +1,292 @@
+//! A whole store for one test: API and worker in this process, on a database and an object directory of their own.
+
+use std::net::SocketAddr;
+use std::path::Path;
+use std::thread::JoinHandle;
+
+use blob_store::ObjectStoreSettings;
+use intake_worker::WorkerSettings;
+use intake_worker::verdict::VerdictKey;
+use registry_api::{ApiSettings, BootstrapSettings, Limits, Server, TokenLifetimes};
+use registry_db::Pool;
+use registry_db::key_ring::{KeyRing, KeyRingSettings};
+use registry_types::profile::Profile;
+use secrecy::SecretString;
+use serde_json::{Value, json};
+use tempfile::TempDir;
+use tokio_util::sync::CancellationToken;
+use url::Url;
+
+use crate::client::{Answer, StoreClient};
+use crate::postgres::Database;
+use crate::registry::RegistryAddress;
+use crate::wait;
+
+/// Of every user of the tests.
+const PASSWORD: &str = "a password of the tests";
+const SUPERUSER: &str = "root@example.org";
+
+/// A running store. Dropping it stops the worker, then the API, in order.
+pub struct Store {
+    // Fields are dropped in this order.
+    workers: Vec<Service>,
+    _api: Service,
+    /// The superuser.
+    pub root: StoreClient,
+    pub database: Database,
+    url: Url,
+    worker_settings: WorkerSettings,
+    _objects: TempDir,
+}
+
+impl Store {
+    /// API and one worker.
+    ///
+    /// # Panics
+    /// When the store does not start.
+    pub async fn start() -> Self {
+        let mut store = Self::start_without_worker().await;
+        store.start_worker();
+        store
+    }
+
+    /// The API alone: what is submitted stays queued until [`Store::start_worker`].
+    ///
+    /// # Panics
+    /// When the store does not start.
+    pub async fn start_without_worker() -> Self {
+        start_log();
+        let database = Database::create().await;
+        let objects = tempfile::tempdir().unwrap();
+        let worker_settings = worker_settings(&database, objects.path());
+        prepare(database.url()).await;
+        let server = Server::bind(api_settings(&worker_settings)).await.unwrap();
+        let url = server.public_url().clone();
+        let api = Service::start(move |stop| async move { server.serve(stop.cancelled_owned()).await.unwrap() });
+        let root = StoreClient::anonymous(url.clone()).login(SUPERUSER, PASSWORD).await;
+        Self { root, database, url, workers: Vec::new(), _api: api, worker_settings, _objects: objects }
+    }
+
+    /// Starts one more worker in this process.
+    pub fn start_worker(&mut self) {
+        let settings = self.worker_settings.clone();
+        let worker = |stop: CancellationToken| async move {
+            intake_worker::run(settings, stop.cancelled_owned()).await.unwrap();
+        };
+        self.workers.push(Service::start(worker));
+    }
+
+    /// Stops the workers in order: what they have not finished goes back to the queue.
+    pub fn stop_workers(&mut self) {
+        self.workers.clear();
+    }
+
+    /// What a worker of this store is started with.
+    #[must_use]
+    pub fn worker_settings(&self) -> &WorkerSettings {
+        &self.worker_settings
+    }
+
+    /// Where the store answers.
+    #[must_use]
+    pub fn url(&self) -> &Url {
+        &self.url
+    }
+
+    /// Makes an organization with an administrator and a developer.
+    ///
+    /// # Panics
+    /// When the store refuses.
+    pub async fn organization(&self, slug: &str) -> Organization {
+        let body = json!({"slug": slug, "display_name": slug, "trust_tier": "verified"});
+        let made = self.root.post("/v1/orgs", body).await.expect(201);
+        let admin = self.user(slug, "admin").await;
+        let developer = self.user(slug, "developer").await;
+        Organization { id: text(&made["id"]), slug: slug.to_owned(), admin, developer }
+    }
+
+    /// Makes a user of the organization with this role, and logs in.
+    ///
+    /// # Panics
+    /// When the store refuses.
+    pub async fn user(&self, organization: &str, role: &str) -> StoreClient {
+        let email = format!("{role}@{organization}.example.org");
+        let body = json!({"email": email, "password": PASSWORD, "role": role});
+        self.root.post(&format!("/v1/orgs/{organization}/users"), body).await.expect(201);
+        self.root.login(&email, PASSWORD).await
+    }
+
+    /// Onboards `<registry>/<path>/*` for the organization as the superuser, so that it is verified at once; with the
+    /// registry's login if it has one.
+    ///
+    /// # Panics
+    /// When the store refuses.
+    pub async fn allow(&self, organization: &Organization, registry: &RegistryAddress, path: &str) -> Value {
+        self.allow_signed(organization, registry, path, json!({"mode": "none"})).await
+    }
+
+    /// [`Store::allow`], with a signature policy.
+    ///
+    /// # Panics
+    /// When the store refuses.
+    pub async fn allow_signed(
+        &self,
+        organization: &Organization,
+        registry: &RegistryAddress,
+        path: &str,
+        signature_policy: Value,
+    ) -> Value {
+        let mut body = json!({
+            "provider": "generic",
+            "pattern": format!("{}/{path}/*", registry.host),
+            "signature_policy": signature_policy,
+        });
+        if let Some(login) = &registry.login {
+            body["credential"] = json!({"username": login.username, "token": login.password});
+        }
+        let made = self.root.post(&format!("/v1/orgs/{}/registries", organization.slug), body).await.expect(201);
+        assert_eq!(made["state"], "verified", "{made}");
+        made
+    }
+}
+
+/// An organization and two of its people.
+#[derive(Debug, Clone)]
+pub struct Organization {
+    pub id: String,
+    pub slug: String,
+    pub admin: StoreClient,
+    pub developer: StoreClient,
+}
+
+impl Organization {
+    /// Asks to publish an image as the developer.
+    pub async fn publish(&self, manifest: &Value, image_reference: &str) -> Answer {
+        let body = json!({"imageRef": image_reference, "manifest": manifest, "scope": "public", "orgId": self.id});
+        self.developer.post("/v1/modules/publish", body).await
+    }
+
+    /// Publishes and waits for the intake's end.
+    ///
+    /// # Panics
+    /// When the request is refused.
+    pub async fn intake(&self, manifest: &Value, image_reference: &str) -> Value {
+        let accepted = self.publish(manifest, image_reference).await.expect(202);
+        self.intake_end(&text(&accepted["publishId"])).await
+    }
+
+    /// Waits until the intake is decided or has failed, and gives it.
+    ///
+    /// # Panics
+    /// When it does not end.
+    pub async fn intake_end(&self, intake: &str) -> Value {
+        let path = format!("/v1/intakes/{intake}");
+        wait::until("the intake to end", async || {
+            let intake = self.developer.get(&path).await.expect(200);
+            matches!(intake["state"].as_str(), Some("decided" | "failed")).then_some(intake)
+        })
+        .await
+    }
+}
+
+/// A manifest of the format `hla-compass.module`, in the publishing handbook's form.
+#[must_use]
+pub fn module_manifest(name: &str, version: &str) -> Value {
+    json!({
+        "schemaVersion": "1.0",
+        "name": name,
+        "version": version,
+        "type": "no-ui",
+        "description": "A module of the tests",
+        "execution": {"entrypoint": "backend.main:Module", "supports": ["interactive"]},
+        "permissions": {"network": false},
+    })
+}
+
+/// A JSON string's text.
+///
+/// # Panics
+/// When the value is no string.
+#[must_use]
+#[track_caller]
+pub fn text(value: &Value) -> String {
+    value.as_str().unwrap_or_else(|| panic!("{value} is no string")).to_owned()
+}
+
+/// A service on a thread and runtime of its own, so that it can be stopped when the test's runtime no longer turns.
+struct Service {
+    stop: CancellationToken,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Service {
+    fn start<F: Future<Output = ()>>(service: impl FnOnce(CancellationToken) -> F + Send + 'static) -> Self {
+        let stop = CancellationToken::new();
+        let stopped = stop.clone();
+        let thread = std::thread::spawn(move || {
+            let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+            runtime.block_on(service(stopped));
+        });
+        Self { stop, thread: Some(thread) }
+    }
+}
+
+impl Drop for Service {
+    fn drop(&mut self) {
+        self.stop.cancel();
+        let ended = self.thread.take().map(JoinHandle::join);
+        if matches!(ended, Some(Err(_))) && !std::thread::panicking() {
+            panic!("a service of the store panicked");
+        }
+    }
+}
+
+fn worker_settings(database: &Database, objects: &Path) -> WorkerSettings {
+    let key_ring = KeyRingSettings { current: "test".into(), keys: KeyRing::generate_entry("test").unwrap() };
+    let objects = ObjectStoreSettings::Directory { path: objects.to_owned(), durable: false };
+    let verdict_key = VerdictKey::generate_pem().unwrap();
+    let url = database.url().clone();
+    let mut settings = WorkerSettings::new(Profile::Development, url, objects, key_ring, verdict_key);
+    settings.queue.lease_ms = 2_000;
+    settings.queue.retry_base_ms = 100;
+    settings.queue.retry_cap_ms = 500;
+    settings.shutdown_grace_seconds = 1;
+    settings
+}
+
+fn api_settings(worker: &WorkerSettings) -> ApiSettings {
+    ApiSettings {
+        profile: worker.profile,
+        database_url: worker.database_url.clone(),
+        database_connections: 8,
+        objects: worker.objects.clone(),
+        key_ring: worker.key_ring.clone(),
+        listen: SocketAddr::from(([127, 0, 0, 1], 0)),
+        public_url: None,
+        threads: Some(2),
+        lifetimes: TokenLifetimes::default(),
+        limits: Limits::default(),
+        shutdown_grace_seconds: 1,
+    }
+}
+
+/// What the first start of a store puts into its database.
+async fn prepare(url: &SecretString) {
+    let pool = Pool::new(url.clone(), 1).unwrap();
+    let first = BootstrapSettings {
+        superuser_email: SUPERUSER.parse().unwrap(),
+        password: SecretString::from(PASSWORD),
+        organization_slug: "first".parse().unwrap(),
+        organization_name: "First".into(),
+    };
+    registry_api::bootstrap(&pool, first).await.unwrap();
+    intake_worker::advisories::ensure_starter(&pool).await.unwrap();
+}
+
+/// `RUST_LOG=info cargo test …` shows what the store does.
+fn start_log() {
+    use tracing_subscriber::EnvFilter;
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("off"));
+    // A second test finds it started.
+    let _ = tracing_subscriber::fmt().with_env_filter(filter).with_test_writer().try_init();
+}
