@@ -2,8 +2,16 @@
 
 mod advisories;
 mod blob_store;
+mod crash;
 mod fixtures;
 mod index;
+mod intake;
+mod intake_events;
+mod openapi;
 mod pages;
+mod people;
+mod publish;
 mod pull;
+mod registries;
 mod search;
+mod templates;

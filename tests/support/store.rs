@@ -2,16 +2,17 @@
 
 use std::net::SocketAddr;
 use std::path::Path;
+use std::sync::Arc;
 use std::thread::JoinHandle;
 
-use blob_store::ObjectStoreSettings;
+use blob_store::{BlobStore, ObjectStoreSettings};
 use intake_worker::WorkerSettings;
 use intake_worker::verdict::VerdictKey;
 use registry_api::{ApiSettings, BootstrapSettings, Limits, Server, TokenLifetimes};
 use registry_db::Pool;
 use registry_db::key_ring::{KeyRing, KeyRingSettings};
 use registry_types::profile::Profile;
-use secrecy::SecretString;
+use secrecy::{ExposeSecret as _, SecretString};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio_util::sync::CancellationToken;
@@ -19,6 +20,7 @@ use url::Url;
 
 use crate::client::{Answer, StoreClient};
 use crate::postgres::Database;
+use crate::process::ChildProcess;
 use crate::registry::RegistryAddress;
 use crate::wait;
 
@@ -36,7 +38,7 @@ pub struct Store {
     pub database: Database,
     url: Url,
     worker_settings: WorkerSettings,
-    _objects: TempDir,
+    objects: TempDir,
 }
 
 impl Store {
@@ -58,13 +60,13 @@ impl Store {
         start_log();
         let database = Database::create().await;
         let objects = tempfile::tempdir().unwrap();
-        let worker_settings = worker_settings(&database, objects.path());
+        let worker_settings = worker_settings(&database, &objects.path().join("objects"));
         prepare(database.url()).await;
         let server = Server::bind(api_settings(&worker_settings)).await.unwrap();
         let url = server.public_url().clone();
         let api = Service::start(move |stop| async move { server.serve(stop.cancelled_owned()).await.unwrap() });
         let root = StoreClient::anonymous(url.clone()).login(SUPERUSER, PASSWORD).await;
-        Self { root, database, url, workers: Vec::new(), _api: api, worker_settings, _objects: objects }
+        Self { root, database, url, workers: Vec::new(), _api: api, worker_settings, objects }
     }
 
     /// Starts one more worker in this process.
@@ -81,10 +83,31 @@ impl Store {
         self.workers.clear();
     }
 
-    /// What a worker of this store is started with.
+    /// Starts a worker as a process of its own: `program` is the worker's `main`.
+    ///
+    /// # Panics
+    /// When it cannot be started.
     #[must_use]
-    pub fn worker_settings(&self) -> &WorkerSettings {
-        &self.worker_settings
+    pub fn start_worker_process(&self, program: &Path) -> ChildProcess {
+        let log = self.objects.path().join("worker.log");
+        ChildProcess::start(program, &[], environment(&self.worker_settings), &log)
+    }
+
+    /// One more API on the same database and objects, bound and not yet serving.
+    ///
+    /// # Panics
+    /// When it cannot be bound.
+    pub async fn another_api(&self) -> Server {
+        Server::bind(api_settings(&self.worker_settings)).await.unwrap()
+    }
+
+    /// The store's objects, for a test that puts there what no interface takes.
+    ///
+    /// # Panics
+    /// When they cannot be opened.
+    #[must_use]
+    pub fn objects(&self) -> Arc<dyn BlobStore> {
+        blob_store::open(self.worker_settings.objects.clone()).unwrap()
     }
 
     /// Where the store answers.
@@ -248,10 +271,36 @@ fn worker_settings(database: &Database, objects: &Path) -> WorkerSettings {
     let url = database.url().clone();
     let mut settings = WorkerSettings::new(Profile::Development, url, objects, key_ring, verdict_key);
     settings.queue.lease_ms = 2_000;
+    settings.queue.poll_ms = 200;
     settings.queue.retry_base_ms = 100;
     settings.queue.retry_cap_ms = 500;
     settings.shutdown_grace_seconds = 1;
     settings
+}
+
+/// The settings as the worker reads them from its environment.
+fn environment(settings: &WorkerSettings) -> Vec<(String, String)> {
+    let ObjectStoreSettings::Directory { path, durable } = &settings.objects else {
+        panic!("the tests' stores keep objects in a directory");
+    };
+    let secret = |secret: &SecretString| secret.expose_secret().to_owned();
+    let values = [
+        ("PROFILE", settings.profile.to_string()),
+        ("DATABASE_URL", secret(&settings.database_url)),
+        ("OBJECTS__KIND", "directory".to_owned()),
+        ("OBJECTS__PATH", path.display().to_string()),
+        ("OBJECTS__DURABLE", durable.to_string()),
+        ("KEY_RING__CURRENT", settings.key_ring.current.clone()),
+        ("KEY_RING__KEYS", secret(&settings.key_ring.keys)),
+        ("VERDICT_KEY", secret(&settings.verdict_key)),
+        ("CONCURRENCY", settings.concurrency.to_string()),
+        ("QUEUE__LEASE_MS", settings.queue.lease_ms.to_string()),
+        ("QUEUE__POLL_MS", settings.queue.poll_ms.to_string()),
+        ("QUEUE__RETRY_BASE_MS", settings.queue.retry_base_ms.to_string()),
+        ("QUEUE__RETRY_CAP_MS", settings.queue.retry_cap_ms.to_string()),
+        ("SHUTDOWN_GRACE_SECONDS", settings.shutdown_grace_seconds.to_string()),
+    ];
+    values.into_iter().map(|(name, value)| (format!("INTAKE_WORKER_{name}"), value)).collect()
 }
 
 fn api_settings(worker: &WorkerSettings) -> ApiSettings {

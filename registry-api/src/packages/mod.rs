@@ -4,6 +4,7 @@ mod evidence;
 mod publisher;
 pub(crate) mod query;
 mod read;
+mod verdict_keys;
 pub(crate) mod wire;
 
 pub(crate) fn routes(cfg: &mut utoipa_actix_web::service_config::ServiceConfig) {
@@ -17,6 +18,7 @@ pub(crate) fn routes(cfg: &mut utoipa_actix_web::service_config::ServiceConfig) 
         .service(evidence::list_findings)
         .service(evidence::get_signatures)
         .service(evidence::get_verdict)
+        .service(verdict_keys::list_verdict_keys)
         .service(publisher::yank_version)
         .service(publisher::deprecate_version)
         .service(publisher::withdraw_deprecation);

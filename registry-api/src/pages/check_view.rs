@@ -41,7 +41,11 @@ impl From<CheckResult> for CheckView {
 
 impl From<Reason> for ReasonView {
     fn from(reason: Reason) -> Self {
-        let places = [("package", reason.package), ("file", reason.file), ("layer", reason.layer)];
+        let places = [
+            ("package", reason.package),
+            ("file", reason.file),
+            ("layer", reason.layer.as_deref().map(text::short_digest)),
+        ];
         Self {
             code: reason.code.as_str(),
             message: sentence(&reason.message),

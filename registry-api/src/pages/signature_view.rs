@@ -8,8 +8,10 @@ use super::text;
 
 #[derive(Default)]
 pub(super) struct SignatureView {
-    /// One sentence that stands for all.
-    pub(super) summary: String,
+    /// What stands for all; before `signer`, if that is given.
+    pub(super) summary: &'static str,
+    /// The verified signer.
+    pub(super) signer: Option<String>,
     pub(super) outcome: &'static str,
     pub(super) rows: Vec<SignatureRow>,
 }
@@ -52,12 +54,20 @@ struct Candidate {
 
 pub(super) fn signatures(check: Option<&CheckResult>) -> SignatureView {
     let Some(check) = check else {
-        return SignatureView { summary: "Signatures were not looked for.".to_owned(), ..SignatureView::default() };
+        return SignatureView { summary: "Signatures were not looked for.", ..SignatureView::default() };
     };
-    let evidence = evidence(&check.evidence);
-    let candidates: Vec<Candidate> = evidence.images.into_iter().flat_map(|image| image.candidates).collect();
+    let mut evidence = evidence(&check.evidence);
+    let images = std::mem::take(&mut evidence.images);
+    let candidates: Vec<Candidate> = images.into_iter().flat_map(|image| image.candidates).collect();
+    let signer = match check.outcome {
+        Outcome::Pass | Outcome::Warn | Outcome::NotApplicable => {
+            candidates.iter().find(|one| one.counts()).map(signer)
+        }
+        Outcome::Fail | Outcome::Error | Outcome::Unknown => None,
+    };
     SignatureView {
-        summary: summary(check.outcome, &evidence.policy, &candidates),
+        summary: if signer.is_some() { "Signed by" } else { unsigned(check.outcome, &evidence.policy) },
+        signer,
         outcome: check.outcome.as_str(),
         rows: candidates.iter().map(row).collect(),
     }
@@ -68,22 +78,22 @@ fn evidence(value: &Value) -> Evidence {
     serde_json::from_value(value.clone()).unwrap_or_default()
 }
 
-fn summary(outcome: Outcome, policy: &str, candidates: &[Candidate]) -> String {
-    let signer = candidates.iter().find(|one| counts(&one.outcome)).map(signer);
-    match (outcome, signer) {
-        (Outcome::Pass | Outcome::Warn | Outcome::NotApplicable, Some(signer)) => format!("Signed by {signer}."),
-        (Outcome::Pass, None) => "The signature check passed.".to_owned(),
-        (Outcome::NotApplicable | Outcome::Warn, None) if policy == "none" => {
-            "No verified signature; its namespace demands none.".to_owned()
+fn unsigned(outcome: Outcome, policy: &str) -> &'static str {
+    match outcome {
+        Outcome::Pass => "The signature check passed.",
+        Outcome::NotApplicable | Outcome::Warn if policy == "none" => {
+            "No verified signature; its namespace demands none."
         }
-        (Outcome::NotApplicable, None) => "There is no image to sign.".to_owned(),
-        (Outcome::Warn | Outcome::Fail, _) => "Not signed as its namespace demands.".to_owned(),
-        (Outcome::Error | Outcome::Unknown, _) => "It could not be found out whether it is signed.".to_owned(),
+        Outcome::NotApplicable => "There is no image to sign.",
+        Outcome::Warn | Outcome::Fail => "Not signed as its namespace demands.",
+        Outcome::Error | Outcome::Unknown => "It could not be found out whether it is signed.",
     }
 }
 
-fn counts(outcome: &str) -> bool {
-    matches!(outcome, "accepted" | "verified")
+impl Candidate {
+    fn counts(&self) -> bool {
+        matches!(self.outcome.as_str(), "accepted" | "verified")
+    }
 }
 
 fn signer(candidate: &Candidate) -> String {
@@ -103,7 +113,7 @@ fn row(candidate: &Candidate) -> SignatureRow {
         candidate.why.clone(),
     ];
     SignatureRow {
-        style: if counts(&candidate.outcome) { "pass" } else { "" },
+        style: if candidate.counts() { "pass" } else { "" },
         counts: text::words(&candidate.outcome),
         signer: signer(candidate),
         detail: details.into_iter().flatten().collect::<Vec<_>>().join(" · "),
@@ -127,7 +137,7 @@ mod tests {
             json!({"outcome": "accepted", "subject": "ci@acme.example", "issuer": "https://issuer.example"});
         let evidence = json!({"policy": "required", "images": [{"candidates": [candidate]}]});
         let view = signatures(Some(&check(Outcome::Pass, evidence)));
-        assert_eq!(view.summary, "Signed by ci@acme.example.");
+        assert_eq!((view.summary, view.signer.as_deref()), ("Signed by", Some("ci@acme.example")));
         assert_eq!(view.rows[0].style, "pass");
 
         let forged =
