@@ -50,7 +50,6 @@ impl StoreClient {
     ///
     /// # Panics
     /// When the path is none.
-    #[must_use]
     pub fn request(&self, method: Method, path: &str) -> RequestBuilder {
         let request = self.http.request(method, self.base.join(path).unwrap());
         match &self.token {
@@ -106,7 +105,6 @@ impl Answer {
     ///
     /// # Panics
     /// When the status is another one.
-    #[must_use]
     #[track_caller]
     pub fn expect(&self, status: u16) -> Value {
         assert_eq!(self.status, status, "{}", String::from_utf8_lossy(&self.body));
