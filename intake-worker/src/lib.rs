@@ -1,2 +1,152 @@
+//! The intake worker: it takes packages in, judges them, and keeps the store in order.
+//!
+//! It speaks to source registries, the object store and the database, and has no web framework; the API knows it only
+//! through the database.
+
+pub mod advisories;
+mod backoff;
+mod housekeeping;
+mod job_error;
+mod jobs;
+mod pipeline;
+mod registry_test;
+mod settings;
 pub mod signatures;
 pub mod source;
+mod telemetry;
+pub mod verdict;
+mod worker;
+
+use std::num::NonZeroUsize;
+use std::sync::Arc;
+use std::time::Duration;
+
+use registry_db::key_ring::{KeyRing, KeyRingError};
+use registry_db::{DbError, Pool, store_settings};
+use registry_types::image_reference::RegistryHost;
+use tokio::sync::Semaphore;
+
+pub use settings::{QueueSettings, SettingsError, SettingsFault, SourceRegistries, WorkerSettings};
+pub use telemetry::start_log;
+
+use jobs::Jobs;
+use pipeline::Pipeline;
+use signatures::TrustRoots;
+use source::{SourceClient, SourceError, SourceSettings};
+use telemetry::Metrics;
+use verdict::{VerdictKey, VerdictKeyError};
+use worker::Worker;
+
+/// Why the worker does not start, or ends.
+#[derive(Debug, thiserror::Error)]
+pub enum WorkerError {
+    #[error(transparent)]
+    Settings(#[from] SettingsError),
+    #[error("key ring")]
+    KeyRing(#[from] KeyRingError),
+    #[error(transparent)]
+    VerdictKey(#[from] VerdictKeyError),
+    #[error("{what} cannot be used")]
+    File {
+        what: &'static str,
+        #[source]
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+    #[error("source client")]
+    Source(#[from] SourceError),
+    #[error("object store")]
+    Objects(#[from] blob_store::BlobError),
+    #[error("database")]
+    Database(#[from] DbError),
+    #[error("metrics")]
+    Metrics(#[source] std::io::Error),
+}
+
+/// Runs the worker until `shutdown` completes; then it stops in order and gives unfinished work back.
+///
+/// # Errors
+/// When it cannot start. Once it works, failures end attempts, not the worker.
+pub async fn run(settings: WorkerSettings, shutdown: impl Future<Output = ()>) -> Result<(), WorkerError> {
+    settings.check()?;
+    let metrics = Arc::new(Metrics::default());
+    let pool = Pool::new(settings.database_url.clone(), connections(&settings))?;
+    let pipeline = pipeline(&settings, pool.clone(), Arc::clone(&metrics)).await?;
+    housekeeping::plan(&mut *pool.get().await?, true).await?;
+    let worker = Worker {
+        pool,
+        jobs: Arc::new(Jobs { pipeline: Arc::new(pipeline) }),
+        name: format!("{}/{}", host_name(), std::process::id()),
+        concurrency: settings.concurrency,
+        queue: settings.queue,
+        grace: Duration::from_secs(settings.shutdown_grace_seconds),
+        metrics: Arc::clone(&metrics),
+    };
+    tracing::info!(name = worker.name, concurrency = worker.concurrency, profile = %settings.profile, "the worker runs");
+    let Some(address) = settings.metrics_listen else {
+        worker.run(shutdown).await;
+        return Ok(());
+    };
+    tokio::select! {
+        () = worker.run(shutdown) => Ok(()),
+        served = telemetry::serve_metrics(address, metrics) => served.map_err(WorkerError::Metrics),
+    }
+}
+
+/// A few per job: several blobs are recorded at the same time, and leases must be renewed meanwhile.
+const fn connections(settings: &WorkerSettings) -> usize {
+    4 + 4 * settings.concurrency
+}
+
+async fn pipeline(settings: &WorkerSettings, pool: Pool, metrics: Arc<Metrics>) -> Result<Pipeline, WorkerError> {
+    let verdict_key = VerdictKey::from_pem(&settings.verdict_key)?;
+    let store = {
+        let mut conn = pool.get().await?;
+        store_settings::add_verdict_key(&mut conn, verdict_key.key_id(), verdict_key.public_key_pem()).await?;
+        match &settings.public_url {
+            Some(url) => url.as_str().trim_end_matches('/').to_owned(),
+            None => format!("urn:uuid:{}", store_settings::store_id(&mut conn).await?),
+        }
+    };
+    let cores = std::thread::available_parallelism().map_or(2, NonZeroUsize::get);
+    Ok(Pipeline {
+        pool,
+        blobs: blob_store::open(settings.objects.clone())?,
+        source: SourceClient::new(source_settings(settings)?)?,
+        key_ring: Arc::new(KeyRing::load(&settings.key_ring)?),
+        trust_roots: trust_roots(settings)?,
+        verdict_key,
+        profile: settings.profile,
+        store,
+        layer_slots: Arc::new(Semaphore::new(cores)),
+        metrics,
+    })
+}
+
+fn source_settings(settings: &WorkerSettings) -> Result<SourceSettings, WorkerError> {
+    let mut source = SourceSettings::new(settings.profile);
+    source.allow_private = settings.sources.allow_private_networks;
+    let hosts: Result<Vec<RegistryHost>, _> =
+        settings.sources.plain_http_hosts.iter().map(|host| host.parse()).collect();
+    source.plain_http_hosts = hosts.map_err(unusable("sources.plain_http_hosts"))?;
+    if let Some(file) = &settings.sources.extra_roots_file {
+        source.extra_roots_pem = Some(std::fs::read_to_string(file).map_err(unusable("sources.extra_roots_file"))?);
+    }
+    Ok(source)
+}
+
+fn trust_roots(settings: &WorkerSettings) -> Result<TrustRoots, WorkerError> {
+    match &settings.trusted_root_file {
+        Some(file) => TrustRoots::from_file(file).map_err(unusable("trusted_root_file")),
+        None => Ok(TrustRoots::none()),
+    }
+}
+
+fn unusable<E: std::error::Error + Send + Sync + 'static>(what: &'static str) -> impl FnOnce(E) -> WorkerError {
+    move |error| WorkerError::File { what, source: Box::new(error) }
+}
+
+/// For people who look at the queue; a container's name is its host name.
+fn host_name() -> String {
+    std::fs::read_to_string("/proc/sys/kernel/hostname")
+        .map_or_else(|_| "worker".to_owned(), |name| name.trim().to_owned())
+}

@@ -11,6 +11,7 @@ pub mod companies;
 pub mod content;
 mod error;
 pub mod evidence;
+pub mod housekeeping;
 pub mod idempotency;
 pub mod intakes;
 pub mod jobs;
@@ -26,6 +27,7 @@ mod schema;
 pub mod search;
 pub mod organizations;
 pub mod sessions;
+pub mod store_settings;
 pub mod users;
 pub mod verdicts;
 

@@ -232,11 +232,6 @@ mod tests {
             .prop_map(|(name, requirement)| requiring(name, requirement))
     }
 
-    /// Worse is later; `fail` is worst: it rejects where it counts, the others leave it to a person.
-    fn badness(outcome: Outcome, requirement: Requirement) -> Weight {
-        weigh(Some(outcome), requirement)
-    }
-
     proptest! {
         #[test]
         fn a_further_result_of_a_judged_check_never_improves(
@@ -280,7 +275,7 @@ mod tests {
             let at = at % changed.len();
             let (name, was) = (changed[at].name, changed[at].outcome);
             let requirement = policy.requirements.of(name);
-            prop_assume!(badness(worse, requirement) >= badness(was, requirement));
+            prop_assume!(weigh(Some(worse), requirement) >= weigh(Some(was), requirement));
             changed[at] = result(name, worse);
             prop_assert!(rank(&decide(&changed, &policy)) >= before);
         }

@@ -14,7 +14,7 @@ use registry_types::rejection_code::RejectionCode;
 use registry_types::verdict::Decision;
 use serde_json::json;
 
-use super::work::{EventKind, IntakeWork, insert_event, upsert_checks};
+use super::work::{EventKind, IntakeWork, StepRecord, insert_event, record_checks, upsert_steps};
 use crate::audit::{self, Actor, Entry};
 use crate::content::{self, LinkedManifest};
 use crate::evidence::SbomFormat;
@@ -47,6 +47,8 @@ pub struct NewContent {
 #[derive(Debug, Clone, PartialEq)]
 pub struct Ending {
     pub verdict: NewVerdict,
+    /// Steps that only compute, and their checks: they were not recorded before.
+    pub steps: Vec<StepRecord>,
     pub checks: Vec<CheckResult>,
     pub content: NewContent,
     pub components: Vec<Component>,
@@ -64,7 +66,8 @@ pub async fn decide(conn: &mut Connection, lease: Lease, work: &IntakeWork, endi
     settle_intake(conn, work, ending).await?;
     replace_scan_results(conn, work.version, ending).await?;
     replace_content(conn, work, ending).await?;
-    upsert_checks(conn, work.id, &ending.checks.iter().collect::<Vec<_>>()).await?;
+    upsert_steps(conn, work.id, &ending.steps).await?;
+    record_checks(conn, work.id, &ending.checks.iter().collect::<Vec<_>>()).await?;
     verdicts::insert(conn, &ending.verdict).await?;
     note(conn, work, "version.decided", outcome_details(&ending.verdict.decision)).await?;
     insert_event(conn, work.id, EventKind::Decided, outcome_details(&ending.verdict.decision)).await?;

@@ -63,6 +63,7 @@ pub struct IntakeWork {
 pub struct StepRecord {
     pub step: IntakeStep,
     pub started_at: DateTime<Utc>,
+    pub finished_at: DateTime<Utc>,
     /// Enough for a restarted intake to go on behind this step.
     pub result: Value,
     pub checks: Vec<CheckResult>,
@@ -152,9 +153,9 @@ pub async fn start(conn: &mut Connection, lease: Lease, id: IntakeId, profile: P
     insert_event(conn, id, EventKind::State, json!({ "state": IntakeState::Running })).await
 }
 
-/// Records finished steps with their checks, and the step that begins now. Call in a transaction.
+/// Records finished steps with their checks, and the steps that begin now. Call in a transaction.
 ///
-/// `digest` is the pinned digest, once it is known.
+/// `digest` is the pinned digest, when it has just become known.
 ///
 /// # Errors
 /// [`DbError::Stale`] when the lease is lost.
@@ -163,21 +164,20 @@ pub async fn record_steps(
     lease: Lease,
     id: IntakeId,
     records: &[StepRecord],
-    next: IntakeStep,
+    beginning: &[IntakeStep],
     digest: Option<&Digest>,
 ) -> DbResult<()> {
     jobs::assert_held(conn, lease).await?;
     upsert_steps(conn, id, records).await?;
     let checks: Vec<_> = records.iter().flat_map(|record| &record.checks).collect();
-    upsert_checks(conn, id, &checks).await?;
-    diesel::update(intakes::table.filter(intakes::id.eq(id.0)))
-        .set((intakes::step.eq(next.as_str()), digest.map(|digest| intakes::digest.eq(digest.to_string()))))
-        .execute(conn)
-        .await?;
-    let events = checks
-        .iter()
-        .map(|check| (EventKind::Check, check_event(check)))
-        .chain([(EventKind::Step, json!({ "step": next }))]);
+    record_checks(conn, id, &checks).await?;
+    if let Some(step) = beginning.last() {
+        diesel::update(intakes::table.filter(intakes::id.eq(id.0)))
+            .set((intakes::step.eq(step.as_str()), digest.map(|digest| intakes::digest.eq(digest.to_string()))))
+            .execute(conn)
+            .await?;
+    }
+    let events = beginning.iter().map(|step| (EventKind::Step, json!({ "step": step })));
     insert_events(conn, id, events).await
 }
 
@@ -196,7 +196,7 @@ pub async fn append_event(
     insert_event(conn, id, kind, data).await
 }
 
-async fn upsert_steps(conn: &mut Connection, id: IntakeId, records: &[StepRecord]) -> DbResult<()> {
+pub(super) async fn upsert_steps(conn: &mut Connection, id: IntakeId, records: &[StepRecord]) -> DbResult<()> {
     let rows: Vec<_> = records
         .iter()
         .map(|record| {
@@ -205,6 +205,7 @@ async fn upsert_steps(conn: &mut Connection, id: IntakeId, records: &[StepRecord
                 intake_steps::step.eq(record.step.as_str()),
                 intake_steps::result.eq(&record.result),
                 intake_steps::started_at.eq(record.started_at),
+                intake_steps::finished_at.eq(record.finished_at),
             )
         })
         .collect();
@@ -215,14 +216,20 @@ async fn upsert_steps(conn: &mut Connection, id: IntakeId, records: &[StepRecord
         .set((
             intake_steps::result.eq(excluded(intake_steps::result)),
             intake_steps::started_at.eq(excluded(intake_steps::started_at)),
-            intake_steps::finished_at.eq(diesel::dsl::now),
+            intake_steps::finished_at.eq(excluded(intake_steps::finished_at)),
         ))
         .execute(conn)
         .await?;
     Ok(())
 }
 
-pub(super) async fn upsert_checks(conn: &mut Connection, id: IntakeId, checks: &[&CheckResult]) -> DbResult<()> {
+/// Writes check results and tells of them.
+pub(super) async fn record_checks(conn: &mut Connection, id: IntakeId, checks: &[&CheckResult]) -> DbResult<()> {
+    upsert_checks(conn, id, checks).await?;
+    insert_events(conn, id, checks.iter().map(|check| (EventKind::Check, check_event(check)))).await
+}
+
+async fn upsert_checks(conn: &mut Connection, id: IntakeId, checks: &[&CheckResult]) -> DbResult<()> {
     let rows = checks
         .iter()
         .map(|check| {

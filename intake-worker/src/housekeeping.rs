@@ -1,0 +1,65 @@
+//! The housekeeping job: what is out of date goes.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use blob_store::BlobStore;
+use chrono::{TimeDelta, Utc};
+use registry_db::jobs::{self, ClaimedJob, Enqueue};
+use registry_db::{Connection, DbResult, Pool, advisories, housekeeping, transaction};
+use registry_types::job::JobPayload;
+
+use crate::job_error::JobError;
+
+/// How often it runs.
+const INTERVAL: TimeDelta = TimeDelta::hours(1);
+/// Uploads that were begun longer ago belong to nobody: no intake takes so long.
+const STALE_UPLOAD: Duration = Duration::from_secs(24 * 3600);
+const KEY: &str = "housekeeping";
+
+/// Sees to it that the next run is planned.
+///
+/// # Errors
+/// When the database refuses.
+pub(crate) async fn plan(conn: &mut Connection, first: bool) -> DbResult<()> {
+    let run_after = if first { None } else { Some(Utc::now() + INTERVAL) };
+    let how = Enqueue { run_after, dedup_key: Some(KEY.to_owned()), max_attempts: 3 };
+    jobs::enqueue(conn, &JobPayload::Housekeeping {}, how).await.map(|_| ())
+}
+
+/// # Errors
+/// When the database or the object store does not answer, or the lease is lost.
+pub(crate) async fn run(pool: &Pool, blobs: &Arc<dyn BlobStore>, job: &ClaimedJob) -> Result<(), JobError> {
+    let uploads = blobs.remove_stale_uploads(STALE_UPLOAD).await?;
+    let mut conn = pool.get().await?;
+    let rows = housekeeping::remove_expired(&mut conn).await?;
+    let snapshots = advisories::remove_outdated(&mut conn).await?;
+    tracing::info!(uploads, rows, snapshots, "removed what was out of date");
+    end(&mut conn, job).await
+}
+
+/// Ends this run and plans the next one together.
+///
+/// # Errors
+/// When the database does not answer, or the lease is lost.
+async fn end(conn: &mut Connection, job: &ClaimedJob) -> Result<(), JobError> {
+    transaction(conn, async |conn| {
+        jobs::finish(conn, job.lease).await?;
+        plan(conn, false).await
+    })
+    .await?;
+    Ok(())
+}
+
+/// Gives up this run; the next one is planned all the same.
+///
+/// # Errors
+/// When the database does not answer, or the lease is lost.
+pub(crate) async fn give_up(pool: &Pool, job: &ClaimedJob, error: &str) -> Result<(), JobError> {
+    transaction(&mut *pool.get().await?, async |conn| {
+        jobs::fail(conn, job, error).await?;
+        plan(conn, false).await
+    })
+    .await?;
+    Ok(())
+}

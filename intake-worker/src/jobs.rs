@@ -1,0 +1,47 @@
+//! What each kind of job does.
+
+use std::sync::Arc;
+
+use registry_db::jobs::ClaimedJob;
+use registry_types::job::JobPayload;
+
+use crate::job_error::JobError;
+use crate::pipeline::{self, Pipeline};
+use crate::{housekeeping, registry_test};
+
+/// The jobs' means.
+pub(crate) struct Jobs {
+    pub(crate) pipeline: Arc<Pipeline>,
+}
+
+impl Jobs {
+    /// Carries a job out; on `Ok` it has ended.
+    pub(crate) async fn run(&self, job: &ClaimedJob) -> Result<(), JobError> {
+        let Pipeline { pool, blobs, source, key_ring, .. } = &*self.pipeline;
+        match job.payload()? {
+            JobPayload::Intake { intake } => pipeline::run(&self.pipeline, job, intake).await,
+            JobPayload::RegistryTest { namespace } => registry_test::run(pool, source, key_ring, job, namespace).await,
+            JobPayload::Housekeeping {} => housekeeping::run(pool, blobs, job).await,
+        }
+    }
+
+    /// Ends a job whose attempts are used up. `told` is for its author, `error` for the operator.
+    pub(crate) async fn give_up(&self, job: &ClaimedJob, told: &str, error: &str) -> Result<(), JobError> {
+        let pool = &self.pipeline.pool;
+        match job.payload() {
+            Ok(JobPayload::Intake { intake }) => pipeline::give_up(&self.pipeline, job, intake, told, error).await,
+            Ok(JobPayload::RegistryTest { namespace }) => {
+                registry_test::give_up(pool, job, namespace, told, error).await
+            }
+            Ok(JobPayload::Housekeeping {}) => housekeeping::give_up(pool, job, error).await,
+            // Nobody can tell what it was about.
+            Err(unreadable) => {
+                tracing::error!(job = %job.lease.job, error = %unreadable, "a job that nobody can read is removed");
+                let mut conn = pool.get().await?;
+                registry_db::transaction(&mut conn, async |conn| registry_db::jobs::fail(conn, job, error).await)
+                    .await?;
+                Ok(())
+            }
+        }
+    }
+}

@@ -1,0 +1,112 @@
+//! Step 9: the decision, signed, and everything of it in one transaction.
+
+use blob_store::ObjectKey;
+use chrono::Utc;
+use registry_db::content::{self, LinkedManifest, ManifestRole};
+use registry_db::intakes::{self, Ending, NewContent};
+use registry_db::transaction;
+use registry_db::verdicts::NewVerdict;
+use registry_types::intake::IntakeStep;
+use registry_types::verdict::{self, Decision};
+
+use super::context::{Case, Run};
+use crate::job_error::JobError;
+use crate::verdict::{Envelope, Judgement, PAYLOAD_TYPE, Subject, attach, statement};
+
+pub(super) async fn decide(run: &Run<'_>, mut case: Case) -> Result<(), JobError> {
+    let started = Utc::now();
+    let decision = verdict::decide(&case.checks, &run.policy);
+    let envelope = sign(run, &case, &decision);
+    match &decision {
+        Decision::Active { .. } => attach_verdict(run, &mut case, &envelope).await?,
+        // Only what is served has referrers.
+        Decision::Rejected { .. } | Decision::InReview { .. } => {}
+    }
+    let word = word(&decision);
+    case.ended(IntakeStep::Decide, started);
+    let ending = ending(run, case, decision, &envelope);
+    let mut conn = run.pipeline.pool.get().await?;
+    transaction(&mut conn, async |conn| intakes::decide(conn, run.job.lease, &run.work, &ending).await).await?;
+    run.pipeline.metrics.decided(word);
+    tracing::info!(
+        intake = %run.work.id,
+        package = %run.work.package_name,
+        version = %run.work.version_number,
+        decision = word,
+        took_ms = (Utc::now() - run.started_at).num_milliseconds(),
+        "decided"
+    );
+    Ok(())
+}
+
+const fn word(decision: &Decision) -> &'static str {
+    match decision {
+        Decision::Active { .. } => "active",
+        Decision::Rejected { .. } => "rejected",
+        Decision::InReview { .. } => "in_review",
+    }
+}
+
+fn sign(run: &Run<'_>, case: &Case, decision: &Decision) -> Envelope {
+    let reference = run.work.image.as_ref().map(ToString::to_string);
+    let payload = statement(&Judgement {
+        store: &run.pipeline.store,
+        profile: run.pipeline.profile,
+        package: &run.work.package_name,
+        version: &run.work.version_number,
+        image_reference: reference.as_deref(),
+        digest: case.image.as_ref().map(|image| &image.digest),
+        package_manifest: &run.work.package_manifest,
+        checks: &case.checks,
+        policy: &run.policy,
+        decision,
+        advisories: case.advisories.clone(),
+        attestations: &case.attestations,
+        time: Utc::now(),
+    });
+    run.pipeline.verdict_key.sign(PAYLOAD_TYPE, payload)
+}
+
+/// Puts the verdict beside the mirrored image, as a referrer. Rows by digest: what is not linked is seen by nobody.
+async fn attach_verdict(run: &Run<'_>, case: &mut Case, envelope: &Envelope) -> Result<(), JobError> {
+    let Some(image) = &case.image else { return Ok(()) };
+    let subject = Subject { media_type: &image.media_type, digest: &image.digest, size: image.manifest_size };
+    let referrer = attach(envelope, &run.pipeline.verdict_key, subject, Utc::now());
+    for (digest, bytes) in &referrer.blobs {
+        run.pipeline.blobs.put(&ObjectKey::Blob(digest.clone()), bytes.clone()).await?;
+    }
+    let mut conn = run.pipeline.pool.get().await?;
+    for (digest, bytes) in &referrer.blobs {
+        content::insert_blob(&mut conn, digest, bytes.len() as u64).await?;
+    }
+    content::insert_manifests(&mut conn, std::slice::from_ref(&referrer.manifest)).await?;
+    case.blobs.extend(referrer.blobs.into_iter().map(|(digest, _)| digest));
+    case.manifests.push(LinkedManifest {
+        digest: referrer.manifest.digest,
+        role: ManifestRole::Referrer,
+        platform: None,
+    });
+    Ok(())
+}
+
+fn ending(run: &Run<'_>, case: Case, decision: Decision, envelope: &Envelope) -> Ending {
+    let (top, size) = match case.image {
+        Some(image) => (Some((image.digest, image.media_type)), image.total_size),
+        None => (None, 0),
+    };
+    Ending {
+        verdict: NewVerdict {
+            version: run.work.version,
+            intake: run.work.id,
+            decision,
+            envelope: envelope.to_bytes(),
+            key_id: run.pipeline.verdict_key.key_id().to_owned(),
+        },
+        steps: case.steps,
+        checks: case.checks.into_iter().filter(|check| !case.recorded.contains(&check.name)).collect(),
+        content: NewContent { top, size, manifests: case.manifests, blobs: case.blobs },
+        components: case.components,
+        findings: case.findings,
+        documents: case.documents,
+    }
+}

@@ -1,0 +1,297 @@
+//! The program's settings: one typed struct, from a file and the environment, judged as a whole at the start.
+
+use std::fmt;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use blob_store::ObjectStoreSettings;
+use figment::Figment;
+use figment::providers::{Env, Format as _, Toml};
+use registry_db::key_ring::{KeyRing, KeyRingSettings};
+use registry_types::image_reference::RegistryHost;
+use registry_types::profile::Profile;
+use secrecy::{ExposeSecret as _, SecretString};
+use serde::Deserialize;
+use url::Url;
+
+use crate::verdict::VerdictKey;
+
+/// Settings of the intake worker. `Debug` shows no secret.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct WorkerSettings {
+    pub profile: Profile,
+    pub database_url: SecretString,
+    pub objects: ObjectStoreSettings,
+    pub key_ring: KeyRingSettings,
+    /// The ECDSA P-256 key that signs verdicts, as PKCS #8 PEM.
+    pub verdict_key: SecretString,
+    /// Where clients reach the store: its name in verdicts. `None` names it by its id (development only).
+    #[serde(default)]
+    pub public_url: Option<Url>,
+    /// Trusted root of Sigstore (JSON) for keyless signatures; without one they do not count.
+    #[serde(default)]
+    pub trusted_root_file: Option<PathBuf>,
+    #[serde(default)]
+    pub sources: SourceRegistries,
+    /// Jobs at the same time.
+    #[serde(default = "default_concurrency")]
+    pub concurrency: usize,
+    #[serde(default)]
+    pub queue: QueueSettings,
+    /// How long a stop waits for work under way before it gives it back, in seconds.
+    #[serde(default = "default_grace")]
+    pub shutdown_grace_seconds: u64,
+    /// Where `/metrics` and `/livez` answer; `None` = nowhere.
+    #[serde(default)]
+    pub metrics_listen: Option<SocketAddr>,
+}
+
+/// How source registries are reached.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct SourceRegistries {
+    /// Registries in private networks may be read.
+    pub allow_private_networks: bool,
+    /// Registries that are asked over plain http beside loopback. Development only.
+    pub plain_http_hosts: Vec<String>,
+    /// PEM file with certificates of private authorities.
+    pub extra_roots_file: Option<PathBuf>,
+}
+
+/// How the job queue is worked on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct QueueSettings {
+    /// A job whose worker is not heard of for so long is given to another one.
+    pub lease_ms: u64,
+    /// How often to look for jobs when no notification comes.
+    pub poll_ms: u64,
+    /// Wait before the second attempt; doubles with each further one.
+    pub retry_base_ms: u64,
+    /// The longest wait between attempts.
+    pub retry_cap_ms: u64,
+}
+
+impl Default for QueueSettings {
+    fn default() -> Self {
+        Self { lease_ms: 60_000, poll_ms: 2_000, retry_base_ms: 5_000, retry_cap_ms: 600_000 }
+    }
+}
+
+impl QueueSettings {
+    #[must_use]
+    pub const fn lease(&self) -> Duration {
+        Duration::from_millis(self.lease_ms)
+    }
+
+    #[must_use]
+    pub const fn poll(&self) -> Duration {
+        Duration::from_millis(self.poll_ms)
+    }
+}
+
+const fn default_concurrency() -> usize {
+    2
+}
+
+const fn default_grace() -> u64 {
+    25
+}
+
+/// One thing wrong with the settings.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SettingsFault {
+    pub setting: String,
+    pub message: String,
+}
+
+/// Everything that is wrong with the settings, at once.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SettingsError(pub Vec<SettingsFault>);
+
+impl fmt::Display for SettingsError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the settings are not usable:")?;
+        for fault in &self.0 {
+            write!(f, "\n  {}: {}", fault.setting, fault.message)?;
+        }
+        Ok(())
+    }
+}
+
+impl std::error::Error for SettingsError {}
+
+/// Passwords that samples and images are shipped with.
+const DEFAULT_PASSWORDS: [&str; 7] = ["postgres", "password", "changeme", "change-me", "secret", "example", "admin"];
+
+impl WorkerSettings {
+    /// Settings with every default.
+    #[must_use]
+    pub fn new(
+        profile: Profile,
+        database_url: SecretString,
+        objects: ObjectStoreSettings,
+        key_ring: KeyRingSettings,
+        verdict_key: SecretString,
+    ) -> Self {
+        Self {
+            profile,
+            database_url,
+            objects,
+            key_ring,
+            verdict_key,
+            public_url: None,
+            trusted_root_file: None,
+            sources: SourceRegistries::default(),
+            concurrency: default_concurrency(),
+            queue: QueueSettings::default(),
+            shutdown_grace_seconds: default_grace(),
+            metrics_listen: None,
+        }
+    }
+
+    /// Reads `file`, if given, then the environment: `INTAKE_WORKER_` and the setting's name, `__` between levels
+    /// (`INTAKE_WORKER_KEY_RING__CURRENT`); `DATABASE_URL` is understood as well.
+    ///
+    /// # Errors
+    /// With all that does not parse, and all that [`WorkerSettings::check`] finds.
+    pub fn load(file: Option<&Path>) -> Result<Self, SettingsError> {
+        let mut figment = Figment::new();
+        if let Some(file) = file {
+            figment = figment.merge(Toml::file_exact(file));
+        }
+        let settings: Self = figment
+            .merge(Env::raw().only(&["DATABASE_URL"]))
+            .merge(Env::prefixed("INTAKE_WORKER_").split("__"))
+            .extract()
+            .map_err(|error| SettingsError(error.into_iter().map(unreadable).collect()))?;
+        settings.check()?;
+        Ok(settings)
+    }
+
+    /// Judges the settings as a whole.
+    ///
+    /// # Errors
+    /// With all faults.
+    pub fn check(&self) -> Result<(), SettingsError> {
+        let mut faults = Vec::new();
+        let mut fault = |setting: &str, message: String| {
+            faults.push(SettingsFault { setting: setting.to_owned(), message });
+        };
+        if let Err(error) = KeyRing::load(&self.key_ring) {
+            fault("key_ring", error.to_string());
+        }
+        if let Err(error) = VerdictKey::from_pem(&self.verdict_key) {
+            fault("verdict_key", error.to_string());
+        }
+        if !(1..=64).contains(&self.concurrency) {
+            fault("concurrency", "must be 1 to 64".to_owned());
+        }
+        if self.queue.lease_ms < 1_000 || self.queue.poll_ms == 0 || self.queue.retry_base_ms > self.queue.retry_cap_ms
+        {
+            let rule = "lease_ms must be at least 1000, poll_ms positive, retry_base_ms not above retry_cap_ms";
+            fault("queue", rule.to_owned());
+        }
+        for host in &self.sources.plain_http_hosts {
+            if host.parse::<RegistryHost>().is_err() {
+                fault("sources.plain_http_hosts", format!("{host:?} is not host[:port]"));
+            }
+        }
+        if self.public_url.as_ref().is_some_and(|url| !matches!(url.scheme(), "http" | "https") || url.path() != "/") {
+            fault("public_url", "must be an http or https address without path".to_owned());
+        }
+        match self.profile {
+            Profile::Development => {}
+            Profile::Production => self.check_production(&mut fault),
+        }
+        if faults.is_empty() { Ok(()) } else { Err(SettingsError(faults)) }
+    }
+
+    fn check_production(&self, fault: &mut impl FnMut(&str, String)) {
+        match &self.public_url {
+            None => fault("public_url", "must be given in production".to_owned()),
+            Some(url) if url.scheme() != "https" => fault("public_url", "must be https in production".to_owned()),
+            Some(_) => {}
+        }
+        if !self.sources.plain_http_hosts.is_empty() {
+            fault("sources.plain_http_hosts", "is a development setting".to_owned());
+        }
+        if has_default_password(self.database_url.expose_secret()) {
+            fault("database_url", "has a default password, which production refuses".to_owned());
+        }
+        if let ObjectStoreSettings::S3(s3) = &self.objects
+            && is_default_password(s3.secret_access_key.expose_secret())
+        {
+            fault("objects.secret_access_key", "is a default secret, which production refuses".to_owned());
+        }
+    }
+}
+
+fn has_default_password(url: &str) -> bool {
+    Url::parse(url).ok().and_then(|url| url.password().map(is_default_password)).unwrap_or(false)
+}
+
+fn is_default_password(password: &str) -> bool {
+    password.is_empty() || DEFAULT_PASSWORDS.iter().any(|default| password.eq_ignore_ascii_case(default))
+}
+
+/// The message of figment's error without the value, which may be a secret.
+fn unreadable(error: figment::Error) -> SettingsFault {
+    use figment::error::Kind;
+    let setting = if error.path.is_empty() { "settings".to_owned() } else { error.path.join(".") };
+    let message = match &error.kind {
+        Kind::MissingField(field) => format!("{field} is missing"),
+        Kind::UnknownField(field, _) => format!("{field} is not a setting"),
+        Kind::UnknownVariant(_, known) => format!("must be one of {}", known.join(", ")),
+        Kind::InvalidType(_, expected) | Kind::InvalidValue(_, expected) => format!("must be {expected}"),
+        Kind::DuplicateField(field) => format!("{field} is given twice"),
+        Kind::Message(_)
+        | Kind::InvalidLength(..)
+        | Kind::ISizeOutOfRange(_)
+        | Kind::USizeOutOfRange(_)
+        | Kind::Unsupported(_)
+        | Kind::UnsupportedKey(..) => "cannot be read".to_owned(),
+    };
+    SettingsFault { setting, message }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn settings(profile: Profile, database_url: &str) -> WorkerSettings {
+        let keys = KeyRing::generate_entry("k").unwrap();
+        WorkerSettings::new(
+            profile,
+            SecretString::from(database_url),
+            ObjectStoreSettings::Directory { path: "objects".into(), durable: true },
+            KeyRingSettings { current: "k".to_owned(), keys },
+            VerdictKey::generate_pem().unwrap(),
+        )
+    }
+
+    #[test]
+    fn production_refuses_development_settings_and_default_secrets() {
+        let mut settings = settings(Profile::Development, "postgres://store:postgres@db/store");
+        settings.sources.plain_http_hosts = vec!["registry.local:5000".to_owned()];
+        assert_eq!(settings.check(), Ok(()));
+        settings.profile = Profile::Production;
+        let faults = settings.check().unwrap_err();
+        let named: Vec<_> = faults.0.iter().map(|fault| fault.setting.as_str()).collect();
+        assert_eq!(named, ["public_url", "sources.plain_http_hosts", "database_url"]);
+    }
+
+    #[test]
+    fn all_faults_are_told_at_once_and_no_secret() {
+        let mut settings = settings(Profile::Development, "postgres://u:hush-hush@db/store");
+        settings.key_ring.current = "other".to_owned();
+        settings.verdict_key = SecretString::from("hush-hush");
+        settings.concurrency = 0;
+        settings.queue.poll_ms = 0;
+        let error = settings.check().unwrap_err();
+        assert_eq!(error.0.len(), 4, "{error}");
+        assert!(!format!("{error} {settings:?}").contains("hush-hush"));
+    }
+}
