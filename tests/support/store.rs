@@ -110,6 +110,12 @@ impl Store {
         blob_store::open(self.worker_settings.objects.clone()).unwrap()
     }
 
+    /// The keys that seal this store's registry credentials.
+    #[must_use]
+    pub fn key_ring(&self) -> &KeyRingSettings {
+        &self.worker_settings.key_ring
+    }
+
     /// Where the store answers.
     #[must_use]
     pub fn url(&self) -> &Url {

@@ -1,0 +1,229 @@
+//! Every operation of the API is listed here as public, or refuses strangers: 401 without a login, 403 or 404 with somebody
+//! else's. An operation that is added without a thought of who may call it fails this test.
+
+use std::collections::BTreeSet;
+
+use reqwest::Method;
+use serde_json::{Value, json};
+use store_tests::client::{Answer, StoreClient};
+use store_tests::store::{Organization, Store, module_manifest, text};
+
+/// Open to everybody. What those that read packages show is bounded by visibility, which their own tests prove.
+const PUBLIC: [&str; 27] = [
+    "getBlob",
+    "getBlobHead",
+    "getIndex",
+    "getManifest",
+    "getManifestHead",
+    "getPackage",
+    "getPackageManifest",
+    "getSbom",
+    "getSignatures",
+    "getVerdict",
+    "getVersion",
+    "listComponents",
+    "listFindings",
+    "listPackages",
+    "listReferrers",
+    "listTags",
+    "listVerdictKeys",
+    "listVersions",
+    "live",
+    "login",
+    "logout",
+    "metrics",
+    "openapi",
+    "pingRegistry",
+    "pingRegistryHead",
+    "ready",
+    "refreshTokens",
+];
+
+/// About the caller itself: any login will do.
+const OWN: [&str; 9] = [
+    "getPublishConfig",
+    "listModules",
+    "listModulesByApiKey",
+    "listOrganizations",
+    "me",
+    "meByApiKey",
+    "runModule",
+    "uploadSource",
+    "uploadSourceByApiKey",
+];
+
+/// One thing of each kind, all of one organization.
+struct Things {
+    acme: Organization,
+    intake: String,
+    module: String,
+    registry: String,
+    company: String,
+    api_key: String,
+    user: String,
+}
+
+async fn things(store: &Store) -> Things {
+    let acme = store.organization("acme").await;
+    let registry = store.root.post("/v1/orgs/acme/registries", json!({"pattern": "ghcr.io/acme/*"})).await.expect(201);
+    let published = acme.publish(&module_manifest("app", "1.0.0"), "ghcr.io/acme/app:1").await.expect(202);
+    let api_key = acme.admin.post("/v1/orgs/acme/api-keys", json!({"label": "key"})).await.expect(201);
+    let members = acme.admin.get("/v1/orgs/acme/members").await.expect(200);
+    let template = json!({"organization": "acme", "template": template()});
+    let company = acme.admin.post("/api/templates/import", template).await;
+    assert!(company.status < 300, "{company:?}");
+    Things {
+        intake: text(&published["publishId"]),
+        module: text(&published["moduleId"]),
+        registry: text(&registry["id"]),
+        company: text(&company.json()["company"]),
+        api_key: text(&api_key["id"]),
+        user: text(&members["items"][0]["id"]),
+        acme,
+    }
+}
+
+fn template() -> Value {
+    json!({
+        "id": "small-studio", "name": "Small studio", "version": "1.0.0", "description": "A studio of one.",
+        "agents": [{"ref": "ceo", "name": "Chief", "role": "ceo"}],
+    })
+}
+
+#[derive(Debug, Clone)]
+struct Operation {
+    id: String,
+    method: Method,
+    /// With its parameters in braces.
+    path: String,
+    has_security: bool,
+}
+
+fn operations() -> Vec<Operation> {
+    let api = serde_json::to_value(registry_api::openapi()).unwrap();
+    let mut operations = Vec::new();
+    for (path, item) in api["paths"].as_object().unwrap() {
+        for (method, operation) in item.as_object().unwrap() {
+            let Ok(method) = method.to_uppercase().parse::<Method>() else { continue };
+            if !operation["responses"].is_object() {
+                continue;
+            }
+            operations.push(Operation {
+                id: text(&operation["operationId"]),
+                method,
+                path: path.clone(),
+                has_security: operation["security"].as_array().is_some_and(|security| !security.is_empty()),
+            });
+        }
+    }
+    operations
+}
+
+impl Things {
+    /// A request that would do the operation to these things.
+    fn request(&self, client: &StoreClient, operation: &Operation) -> reqwest::RequestBuilder {
+        let mut path = operation.path.clone();
+        let id = if path.contains("/registries/") {
+            &self.registry
+        } else if path.contains("/companies/") {
+            &self.company
+        } else if path.ends_with("/modules/{id}") {
+            &self.module
+        } else {
+            &self.intake
+        };
+        for (parameter, value) in [
+            ("{org}", "acme"),
+            ("{publisher}", "acme"),
+            ("{name}", "app"),
+            ("{version}", "1.0.0"),
+            ("{id}", id),
+            ("{key}", &self.api_key),
+            ("{user}", &self.user),
+        ] {
+            path = path.replace(parameter, value);
+        }
+        assert!(!path.contains('{'), "{operation:?} has a parameter that this test does not know");
+        if operation.id == "exportTemplate" {
+            path += &format!("?company={}", self.company);
+        }
+        let request = client.request(operation.method.clone(), &path);
+        match self.body(&operation.id) {
+            Some(body) => request.json(&body),
+            None => request,
+        }
+    }
+
+    fn body(&self, operation: &str) -> Option<Value> {
+        let publish = || json!({"imageRef": "ghcr.io/acme/app:2", "manifest": module_manifest("app", "2.0.0"), "orgId": self.acme.id});
+        Some(match operation {
+            "createOrganization" => json!({"slug": "another", "display_name": "Another"}),
+            "createUser" => json!({"email": "new@acme.example", "password": "a long password", "role": "viewer"}),
+            "setMember" => json!({"email": "developer@acme.example.org", "role": "viewer"}),
+            "createApiKey" => json!({"label": "mine"}),
+            "createRegistry" => json!({"pattern": "ghcr.io/more/*"}),
+            "changeRegistry" => json!({"credential": null}),
+            "publishModule" | "publishModuleByApiKey" => publish(),
+            "publishTemplate" | "importTemplate" => json!({"organization": "acme", "template": template()}),
+            "yankVersion" => json!({"reason": "broken"}),
+            "deprecateVersion" => json!({"note": "use 2.0.0"}),
+            _ => return None,
+        })
+    }
+}
+
+#[tokio::test]
+async fn every_operation_is_public_or_refuses_strangers() {
+    let store = Store::start_without_worker().await;
+    let things = things(&store).await;
+    let stranger = store.organization("strangers").await.admin;
+    let nobody = store.root.logged_out();
+    let mut faults = Vec::new();
+    for operation in operations() {
+        let is_public = PUBLIC.contains(&operation.id.as_str());
+        if is_public == operation.has_security {
+            faults.push(format!("{operation:?}: the description and this list disagree about who may call it"));
+        }
+        if is_public {
+            continue;
+        }
+        let anonymous = Answer::to(things.request(&nobody, &operation)).await;
+        if anonymous.status != 401 || anonymous.json()["code"] != "UNAUTHENTICATED" {
+            faults.push(format!("{operation:?} answers {} to nobody", anonymous.status));
+        }
+        let foreign = Answer::to(things.request(&stranger, &operation)).await;
+        let is_refused = matches!(foreign.status, 403 | 404);
+        let is_own = OWN.contains(&operation.id.as_str());
+        if is_refused == is_own && !operation.id.starts_with("upload") && operation.id != "runModule" {
+            faults.push(format!("{operation:?} answers {} to a stranger", foreign.status));
+        }
+    }
+    assert!(faults.is_empty(), "{faults:#?}");
+}
+
+/// Proves that the requests of this test are good: what a stranger is refused, the organization's own people get.
+#[tokio::test]
+async fn the_organization_s_own_people_may_read_all_of_it() {
+    let store = Store::start_without_worker().await;
+    let things = things(&store).await;
+    let mut faults = Vec::new();
+    let readable = |operation: &Operation| operation.method == Method::GET && operation.id != "followIntake";
+    for operation in operations().into_iter().filter(readable) {
+        if PUBLIC.contains(&operation.id.as_str()) {
+            continue;
+        }
+        let answer = Answer::to(things.request(&things.acme.admin, &operation)).await;
+        if answer.status != 200 {
+            faults.push(format!("{operation:?} answers {}", answer.status));
+        }
+    }
+    assert!(faults.is_empty(), "{faults:#?}");
+}
+
+#[test]
+fn the_lists_name_operations_that_exist() {
+    let all: BTreeSet<String> = operations().into_iter().map(|operation| operation.id).collect();
+    for listed in PUBLIC.iter().chain(&OWN) {
+        assert!(all.contains(*listed), "{listed} is no operation");
+    }
+}
