@@ -37,11 +37,11 @@ impl Browser {
         assert_eq!(answer.headers["content-security-policy"], POLICY, "{path}");
         let html = String::from_utf8(answer.body.to_vec()).unwrap();
         let lower = html.to_lowercase();
-        for forbidden in ["<script", "<style", " style=", "javascript:", "<iframe", "onerror=alert(2)>"] {
+        for forbidden in ["<script", "<style", " style=", "javascript:", "<iframe", "<img src=x"] {
             assert!(!lower.contains(forbidden), "{path} holds {forbidden}: {html}");
         }
-        for attribute in lower.split(['<', '>']).flat_map(|tag| tag.split(' ').skip(1)) {
-            assert!(!attribute.starts_with("on") || !attribute.contains('='), "{path} holds a handler: {attribute}");
+        for tag in lower.split('<').skip(1).filter_map(|tag| tag.split('>').next()) {
+            assert!(!tag.contains(" on"), "{path} holds a handler: <{tag}>");
         }
         for landmark in ["lang=\"en\"", "<main id=\"main\">", "<h1", "name=\"viewport\"", "development"] {
             assert!(html.contains(landmark), "{path} lacks {landmark}: {html}");

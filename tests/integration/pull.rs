@@ -274,7 +274,13 @@ async fn skopeo_copies_an_image_and_keeps_its_digest() {
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
         output.stdout
     };
-    let copy = ["copy", "--src-tls-verify=false", &source, &format!("oci:{}:copy", folder.path().display())];
+    let copy = [
+        "copy",
+        "--src-tls-verify=false",
+        "--preserve-digests",
+        &source,
+        &format!("oci:{}:copy", folder.path().display()),
+    ];
     let copy = copy.map(str::to_owned).to_vec();
     tokio::task::spawn_blocking(move || skopeo(copy)).await.unwrap();
     let index: Value = serde_json::from_slice(&std::fs::read(folder.path().join("index.json")).unwrap()).unwrap();

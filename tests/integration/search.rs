@@ -103,14 +103,14 @@ async fn pages_follow_one_another_also_while_packages_are_added() {
     }
     let pool = Pool::new(database.url().clone(), 1).unwrap();
     let conn = &mut *pool.get().await.unwrap();
+    let mut added = 0;
     for filter in [Filter::default(), matching("tool"), matching("toool")] {
-        let (mut seen, mut cursor, mut added) = (Vec::new(), None, 0);
+        let (mut seen, mut cursor) = (Vec::new(), None);
         loop {
             let page = search(conn, &Viewer::Anonymous, &filter, cursor, 10).await.unwrap();
             seen.extend(page.items.iter().map(|package| package.id));
             // Listed before all others, and, by its larger id, also before those of the same score.
-            let name = format!("late-tool-{}-{added}", seen.len());
-            let late = shelf.package(acme, &name, "hla-compass.module", "public").await;
+            let late = shelf.package(acme, &format!("late-tool-{added}"), "hla-compass.module", "public").await;
             shelf.version(late, "1.0.0", "active", &described("Tool", "does something", &[])).await;
             added += 1;
             cursor = page.next;

@@ -113,7 +113,14 @@ fn signatures(policy: &SignaturePolicy) -> String {
     match policy {
         SignaturePolicy::None => "not required".to_owned(),
         SignaturePolicy::Required(signers) => {
-            format!("required: {} keys, {} identities", signers.keys().len(), signers.identities().len())
+            let count = |number: usize, one: &str, many: &str| match number {
+                0 => None,
+                1 => Some(format!("one {one}")),
+                number => Some(format!("{number} {many}")),
+            };
+            let keys = count(signers.keys().len(), "key", "keys");
+            let identities = count(signers.identities().len(), "identity", "identities");
+            format!("required, by {}", [keys, identities].into_iter().flatten().collect::<Vec<_>>().join(" or "))
         }
     }
 }
