@@ -59,7 +59,7 @@ async fn a_held_blob_waits_in_the_middle() {
     let image = Image::new().ballast("app/data", 2, 50_000).build();
     image.push(&registry.address, "acme/app", "1").await;
     let layer = &image.layers[0];
-    let mut hold = registry.hold_blob(&layer.digest);
+    let mut hold = registry.hold(&layer.digest.to_string());
     let url = format!("http://{}/v2/acme/app/blobs/{}", registry.address.host, layer.digest);
     let reader = tokio::spawn(async move { reqwest::get(url).await.unwrap().bytes().await.unwrap() });
     hold.reached(1).await;

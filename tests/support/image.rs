@@ -168,31 +168,9 @@ impl Image {
     /// Packs the layers and writes config and manifest.
     #[must_use]
     pub fn build(&self) -> BuiltImage {
-        let layers: Vec<_> = self.layers.iter().map(LayerPlan::pack).collect();
-        let config = Blob::new(
-            IMAGE_CONFIG,
-            json!({
-                "architecture": self.architecture,
-                "os": "linux",
-                "config": {"WorkingDir": "/app"},
-                "rootfs": {"type": "layers", "diff_ids": layers.iter().map(|l| &l.diff_id).collect::<Vec<_>>()},
-            })
-            .to_string()
-            .into(),
-        );
-        let layers: Vec<_> = layers.into_iter().map(|layer| layer.blob).collect();
-        let manifest = Blob::new(
-            IMAGE_MANIFEST,
-            json!({
-                "schemaVersion": 2,
-                "mediaType": IMAGE_MANIFEST,
-                "config": config.descriptor(),
-                "layers": layers.iter().map(Blob::descriptor).collect::<Vec<_>>(),
-            })
-            .to_string()
-            .into(),
-        );
-        BuiltImage { architecture: self.architecture, config, layers, manifest }
+        let (layers, diff_ids): (Vec<_>, Vec<_>) = self.layers.iter().map(LayerPlan::pack).unzip();
+        let named = layers.iter().map(Blob::descriptor).collect();
+        BuiltImage::new(self.architecture, layers, Rootfs { named, diff_ids })
     }
 
     /// Builds the image and pushes it under `tag`.
@@ -243,6 +221,42 @@ pub struct BuiltImage {
     pub config: Blob,
     pub layers: Vec<Blob>,
     pub manifest: Blob,
+    rootfs: Rootfs,
+}
+
+/// What config and manifest say of the layers.
+#[derive(Clone)]
+struct Rootfs {
+    named: Vec<Value>,
+    diff_ids: Vec<Digest>,
+}
+
+impl BuiltImage {
+    fn new(architecture: &'static str, layers: Vec<Blob>, rootfs: Rootfs) -> Self {
+        let config = json!({
+            "architecture": architecture,
+            "os": "linux",
+            "config": {"WorkingDir": "/app"},
+            "rootfs": {"type": "layers", "diff_ids": rootfs.diff_ids},
+        });
+        let config = Blob::new(IMAGE_CONFIG, config.to_string().into());
+        let manifest = json!({
+            "schemaVersion": 2,
+            "mediaType": IMAGE_MANIFEST,
+            "config": config.descriptor(),
+            "layers": rootfs.named,
+        });
+        let manifest = Blob::new(IMAGE_MANIFEST, manifest.to_string().into());
+        Self { architecture, config, layers, manifest, rootfs }
+    }
+
+    /// This image with one more layer, that of another image, which is named and not pushed.
+    #[must_use]
+    pub fn naming_layer_of(mut self, other: &Self, layer: usize) -> Self {
+        self.rootfs.named.push(other.rootfs.named[layer].clone());
+        self.rootfs.diff_ids.push(other.rootfs.diff_ids[layer].clone());
+        Self::new(self.architecture, self.layers, self.rootfs)
+    }
 }
 
 impl BuiltImage {
@@ -304,13 +318,9 @@ impl PushedImage {
     }
 }
 
-struct PackedLayer {
-    blob: Blob,
-    diff_id: Digest,
-}
-
 impl LayerPlan {
-    fn pack(&self) -> PackedLayer {
+    /// The layer as it is stored, and the digest of its tar.
+    fn pack(&self) -> (Blob, Digest) {
         let tar = self.tar();
         let diff_id = Digest::sha256_of(&tar);
         let blob = if self.zstd {
@@ -321,7 +331,7 @@ impl LayerPlan {
             encoder.write_all(&tar).unwrap();
             Blob::new("application/vnd.oci.image.layer.v1.tar+gzip", encoder.finish().unwrap().into())
         };
-        PackedLayer { blob, diff_id }
+        (blob, diff_id)
     }
 
     fn tar(&self) -> Vec<u8> {

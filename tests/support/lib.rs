@@ -1,5 +1,6 @@
 //! What the end-to-end tests are built from: servers that live as long as a test, images made without docker, and a
 //! client of the store. Nothing here knows what a test wants to prove.
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails at once")]
 
 pub mod client;
 pub mod image;

@@ -63,7 +63,7 @@ impl S3Server {
             let address = format!("127.0.0.1:{port}");
             let arguments = ["--port", &address, "posix", objects.to_str().unwrap()];
             let keys = [("ROOT_ACCESS_KEY", ACCESS_KEY_ID), ("ROOT_SECRET_KEY", SECRET_ACCESS_KEY)];
-            ChildProcess::start(&program, arguments, keys, &log)
+            ChildProcess::start(&program, &arguments, keys, &log)
         })
         .await;
         let server = Self { endpoint: loopback(port), folder, _process: Some(process) };

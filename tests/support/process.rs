@@ -5,12 +5,15 @@ use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
+use tempfile::NamedTempFile;
+
 /// The program runs beside a shell whose standard input is a pipe held by this process. When the pipe closes (the value
 /// is dropped, or this process dies) the program is killed; when the program ends, so does the shell.
 const WATCHED: &str = r#"
 exec 3<&0
 "$@" </dev/null 3<&- &
 child=$!
+echo "$child" >"$WATCHED_PID_FILE"
 { cat <&3 >/dev/null; kill -KILL "$child"; } 2>/dev/null &
 exec 3<&-
 wait "$child"
@@ -20,6 +23,7 @@ wait "$child"
 pub struct ChildProcess {
     shell: Child,
     log: PathBuf,
+    pid_file: NamedTempFile,
 }
 
 impl ChildProcess {
@@ -27,29 +31,49 @@ impl ChildProcess {
     ///
     /// # Panics
     /// When there is no shell or the log cannot be written.
-    pub fn start<A: AsRef<OsStr>>(
+    pub fn start<E: AsRef<OsStr>>(
         program: &Path,
-        arguments: impl IntoIterator<Item = A>,
-        environment: impl IntoIterator<Item = (A, A)>,
+        arguments: &[&str],
+        environment: impl IntoIterator<Item = (E, E)>,
         log: &Path,
     ) -> Self {
         let output = std::fs::File::options().create(true).append(true).open(log).unwrap();
+        let pid_file = NamedTempFile::new().unwrap();
         let shell = Command::new("/bin/sh")
             .args(["-c", WATCHED, "watched"])
             .arg(program)
             .args(arguments)
             .envs(environment)
+            .env("WATCHED_PID_FILE", pid_file.path())
             .stdin(Stdio::piped())
             .stdout(output.try_clone().unwrap())
             .stderr(output)
             .spawn()
             .unwrap();
-        Self { shell, log: log.to_owned() }
+        Self { shell, log: log.to_owned(), pid_file }
     }
 
     /// Whether the program has ended by itself.
     pub fn has_ended(&mut self) -> bool {
         self.shell.try_wait().unwrap().is_some()
+    }
+
+    /// Sends a signal (`STOP`, `CONT`, `TERM`) to the program, which must have been started for a while.
+    ///
+    /// # Panics
+    /// When there is no such process any more.
+    pub fn signal(&self, signal: &str) {
+        let pid = std::fs::read_to_string(&self.pid_file).unwrap();
+        let sent = Command::new("/bin/kill").arg(format!("-{signal}")).arg(pid.trim()).status().unwrap();
+        assert!(sent.success(), "cannot send {signal} to {pid}");
+    }
+
+    /// Waits until the program has ended by itself.
+    ///
+    /// # Panics
+    /// When it does not.
+    pub async fn ended(&mut self) {
+        crate::wait::until("a program to end", async || self.has_ended().then_some(())).await;
     }
 
     /// What the program has printed so far.

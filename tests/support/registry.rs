@@ -11,7 +11,6 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
 use base64::Engine as _;
 use futures_util::{StreamExt as _, stream};
-use registry_types::digest::Digest;
 use reqwest::RequestBuilder;
 use tempfile::TempDir;
 use tokio::sync::watch;
@@ -157,12 +156,18 @@ impl Registry {
         self.requests().iter().filter(|request| request.reads_blob()).map(|request| request.bytes_sent).sum()
     }
 
-    /// From now on an answer with this blob stops after half of its bytes until the hold is released.
+    /// From now on a GET whose path ends with this segment (a digest, a tag) is answered with half of the bytes, and with
+    /// the rest when the hold is released.
     #[must_use]
-    pub fn hold_blob(&self, digest: &Digest) -> Hold {
+    pub fn hold(&self, last_segment: &str) -> Hold {
         let (hold, stop) = Hold::new();
-        self.desk.holds.lock().unwrap().insert(digest.to_string(), stop);
+        self.desk.holds.lock().unwrap().insert(last_segment.to_owned(), stop);
         hold
+    }
+
+    /// From now on a GET whose path ends with this segment is answered with other bytes of the same media type.
+    pub fn answer_with(&self, last_segment: &str, bytes: Bytes) {
+        self.desk.forgeries.lock().unwrap().insert(last_segment.to_owned(), bytes);
     }
 
     /// From now on everything is answered with `status`; `None` ends it.
@@ -171,7 +176,7 @@ impl Registry {
     }
 }
 
-/// A blob that does not arrive whole until [`Hold::release`]; dropping it releases it, too.
+/// An answer that does not arrive whole until [`Hold::release`]; dropping it releases it, too.
 pub struct Hold {
     released: watch::Sender<bool>,
     reached: watch::Receiver<u32>,
@@ -190,7 +195,7 @@ impl Hold {
         (Self { released, reached }, Stop { released: wait_for_release, reached: reach })
     }
 
-    /// Until `times` readers in all have got half of the blob and wait for the rest.
+    /// Until `times` readers in all have got half of the answer and wait for the rest.
     ///
     /// # Panics
     /// When the registry has gone.
@@ -218,6 +223,7 @@ struct FrontDesk {
     login: Option<Login>,
     log: Mutex<Vec<LoggedRequest>>,
     holds: Mutex<HashMap<String, Stop>>,
+    forgeries: Mutex<HashMap<String, Bytes>>,
     outage: Mutex<Option<u16>>,
 }
 
@@ -254,14 +260,21 @@ impl FrontDesk {
     }
 
     fn log_and_count(self: Arc<Self>, logged: LoggedRequest, answer: Response) -> Response {
-        let digest = logged.reads_blob().then(|| logged.path.rsplit('/').next().unwrap_or_default().to_owned());
-        let stop = digest.and_then(|digest| self.holds.lock().unwrap().get(&digest).cloned());
+        let asked_for = (logged.method == "GET").then(|| logged.path.rsplit('/').next().unwrap_or_default().to_owned());
+        let stop = asked_for.as_ref().and_then(|segment| self.holds.lock().unwrap().get(segment).cloned());
+        let forgery = asked_for.and_then(|segment| self.forgeries.lock().unwrap().get(&segment).cloned());
         let entry = {
             let mut log = self.log.lock().unwrap();
             log.push(logged);
             log.len() - 1
         };
-        let (head, body) = answer.into_parts();
+        let (mut head, mut body) = answer.into_parts();
+        if let Some(forgery) = forgery {
+            head.headers.insert(header::CONTENT_LENGTH, forgery.len().into());
+            head.headers.remove("docker-content-digest");
+            head.headers.remove(header::ETAG);
+            body = Body::from(forgery);
+        }
         let pieces = body.into_data_stream().flat_map(move |chunk| halves(chunk, stop.clone()));
         let counted = pieces.inspect(move |piece| {
             if let (Ok(piece), Some(logged)) = (piece, self.log.lock().unwrap().get_mut(entry)) {
@@ -322,7 +335,7 @@ impl DockerRegistry {
             let listen = format!("http: {{addr: '127.0.0.1:{port}'}}\n");
             std::fs::write(&config, format!("version: 0.1\nstorage: {{inmemory: {{}}}}\n{listen}{auth}")).unwrap();
             let arguments = ["serve", config.to_str().unwrap()];
-            ChildProcess::start("docker-registry".as_ref(), arguments, [], &log)
+            ChildProcess::start("docker-registry".as_ref(), &arguments, [("OTEL_TRACES_EXPORTER", "none")], &log)
         })
         .await;
         Self { address: RegistryAddress::new(port, login), _process: process, _folder: folder }
