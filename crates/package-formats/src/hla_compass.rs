@@ -159,7 +159,7 @@ fn database(node: &Node<'_>, errors: &mut Errors) -> Vec<DatabaseRight> {
         return Vec::new();
     }
     let elements = node.array(DatabaseRight::ALL.len(), errors).unwrap_or_default();
-    elements.iter().filter_map(|n| n.parse("unknown_value", errors)).collect()
+    elements.iter().filter_map(|n| n.choice(errors)).collect()
 }
 
 fn check_execution(root: &Object<'_>, errors: &mut Errors) {

@@ -10,6 +10,7 @@ use std::str::FromStr;
 use serde_json::{Map, Value};
 
 use crate::pointer::{PointerError, escape_token};
+use crate::text_enum::UnknownWord;
 
 /// More errors than this are counted, not listed.
 pub const MAX_LISTED_ERRORS: usize = 100;
@@ -133,6 +134,18 @@ impl<'a> Node<'a> {
             Ok(value) => Some(value),
             Err(error) => {
                 errors.push(&self.pointer, code, error.to_string());
+                None
+            }
+        }
+    }
+
+    /// A string that is a word of one of our enums.
+    pub fn choice<T: FromStr<Err = UnknownWord>>(&self, errors: &mut Errors) -> Option<T> {
+        let Value::String(text) = self.value else { return self.wrong_type(errors, "a string") };
+        match text.parse() {
+            Ok(value) => Some(value),
+            Err(unknown) => {
+                errors.push(&self.pointer, "unknown_value", format!("must be one of {}", unknown.expected));
                 None
             }
         }

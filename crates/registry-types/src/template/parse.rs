@@ -68,7 +68,7 @@ fn agent(object: &Object<'_>, errors: &mut Errors) -> Option<Agent> {
     object.refuse_unknown(&["ref", "name", "role", "reportsTo", "budgetCents", "metadata"], errors);
     let local_ref = required_ref(object, errors);
     let name = required_line(object, "name", errors);
-    let role = object.required("role", errors).and_then(|n| n.parse("unknown_value", errors));
+    let role = object.required("role", errors).and_then(|n| n.choice(errors));
     let reports_to = reference(object, "reportsTo", errors);
     let budget_cents = object.optional("budgetCents").and_then(|n| n.integer(0..=MAX_BUDGET_CENTS, errors));
     let metadata = metadata(object, errors);
@@ -79,7 +79,7 @@ fn goal(object: &Object<'_>, errors: &mut Errors) -> Option<Goal> {
     object.refuse_unknown(&["ref", "title", "level", "parentRef", "ownerRef"], errors);
     let local_ref = required_ref(object, errors);
     let title = required_line(object, "title", errors);
-    let level = object.required("level", errors).and_then(|n| n.parse("unknown_value", errors));
+    let level = object.required("level", errors).and_then(|n| n.choice(errors));
     let parent_ref = reference(object, "parentRef", errors);
     let owner_ref = reference(object, "ownerRef", errors);
     Some(Goal { local_ref: local_ref?, title: title?, level: level?, parent_ref, owner_ref })
@@ -96,8 +96,8 @@ fn project(object: &Object<'_>, errors: &mut Errors) -> Option<Project> {
 fn issue(object: &Object<'_>, errors: &mut Errors) -> Option<Issue> {
     object.refuse_unknown(&["title", "status", "priority", "projectRef", "assigneeRef", "goalRef"], errors);
     let title = required_line(object, "title", errors);
-    let status = object.required("status", errors).and_then(|n| n.parse("unknown_value", errors));
-    let priority = object.required("priority", errors).and_then(|n| n.parse("unknown_value", errors));
+    let status = object.required("status", errors).and_then(|n| n.choice(errors));
+    let priority = object.required("priority", errors).and_then(|n| n.choice(errors));
     let project_ref = reference(object, "projectRef", errors);
     let assignee_ref = reference(object, "assigneeRef", errors);
     let goal_ref = reference(object, "goalRef", errors);
