@@ -191,6 +191,8 @@ CREATE TABLE packages (
 );
 CREATE INDEX packages_organization_idx ON packages (organization_id, id DESC);
 CREATE INDEX packages_listed_idx ON packages (listed_at DESC, id DESC) WHERE listed_at IS NOT NULL;
+-- Names by their beginning, whoever publishes them.
+CREATE INDEX packages_name_idx ON packages (name COLLATE "C", id) WHERE listed_at IS NOT NULL;
 CREATE INDEX packages_search_idx ON packages USING gin (search);
 CREATE INDEX packages_trigram_idx ON packages USING gin (search_text gin_trgm_ops);
 CREATE INDEX packages_tags_idx ON packages USING gin (tags);

@@ -2,6 +2,9 @@
 //!
 //! Without a query: the newest first, along an index. With one: packages that hold all its words, each also as the
 //! beginning of a longer one, the best match first. Only when there is no such package: those that are spelled alike.
+//!
+//! A word that half of the store holds would make every search rank half of the store. So only [`RANKED`] packages are
+//! ranked: those whose name begins like the query, and the newest of the others.
 
 use chrono::{DateTime, Utc};
 use diesel::prelude::*;
@@ -18,6 +21,11 @@ use crate::{Connection, DbResult, listing};
 
 /// More words than these do not make a query more precise.
 const MAX_WORDS: usize = 12;
+
+/// Newest matches that are put into the order of their score.
+const RANKED: i64 = 1_000;
+/// The same, of packages whose name begins like the query.
+const RANKED_BY_NAME: i64 = 100;
 
 /// What is looked for; `None` does not restrict.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -37,8 +45,17 @@ pub struct Filter {
 #[serde(rename_all = "snake_case")]
 pub enum Cursor {
     Newest { listed_at: DateTime<Utc>, id: PackageId },
-    Matching { score: i32, id: PackageId },
-    Alike { score: i32, id: PackageId },
+    Matching(Place),
+    Alike(Place),
+}
+
+/// A place in the order of a score.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Place {
+    pub score: i32,
+    pub id: PackageId,
+    /// The newest package that the first page ranked: later ones do not push others out of the ranking.
+    pub as_of: DateTime<Utc>,
 }
 
 /// Listed packages that this viewer may see and that pass the filter. A cursor of another order than the filter asks for
@@ -61,8 +78,8 @@ pub async fn search(
         return Ok(Page { items: Vec::new(), next: None });
     }
     match after {
-        Some(Cursor::Alike { .. }) => alike(conn, viewer, filter, &words, after, size).await,
-        Some(Cursor::Matching { .. }) => matching(conn, viewer, filter, &words, after, size).await,
+        Some(Cursor::Alike(place)) => alike(conn, viewer, filter, &words, Some(place), size).await,
+        Some(Cursor::Matching(place)) => matching(conn, viewer, filter, &words, Some(place), size).await,
         Some(Cursor::Newest { .. }) | None => {
             let page = matching(conn, viewer, filter, &words, None, size).await?;
             if page.items.is_empty() { alike(conn, viewer, filter, &words, None, size).await } else { Ok(page) }
@@ -103,7 +120,7 @@ async fn newest(
 ) -> DbResult<Page<PackageSummary, Cursor>> {
     let (after_at, after_id) = match after {
         Some(Cursor::Newest { listed_at, id }) => (Some(listed_at), Some(id.0)),
-        Some(Cursor::Matching { .. } | Cursor::Alike { .. }) | None => (None, None),
+        Some(Cursor::Matching(_) | Cursor::Alike(_)) | None => (None, None),
     };
     let sql = format!(
         "SELECT {PACKAGE_COLUMNS} {LISTED} AND ($8 IS NULL OR (p.listed_at, p.id) < ($8, $9)) \
@@ -128,16 +145,9 @@ struct ScoredRow {
     package: PackageRow,
     #[diesel(sql_type = Integer)]
     score: i32,
+    #[diesel(sql_type = Timestamptz)]
+    as_of: DateTime<Utc>,
 }
-
-type Scored = (PackageSummary, i32);
-
-fn scored(rows: Vec<ScoredRow>) -> DbResult<Vec<Scored>> {
-    rows.into_iter().map(|row| Ok((row.package.try_into()?, row.score))).collect()
-}
-
-/// The order of the scored queries: `$8` and `$9` are the cursor, `$10` the number of rows.
-const BY_SCORE: &str = "WHERE $8 IS NULL OR (score, id) < ($8, $9) ORDER BY score DESC, id DESC LIMIT $10";
 
 /// The name counts most, whole or as a beginning; then how often and how closely the words stand.
 async fn matching(
@@ -145,30 +155,28 @@ async fn matching(
     viewer: &Viewer,
     filter: &Filter,
     words: &[String],
-    after: Option<Cursor>,
+    after: Option<Place>,
     size: usize,
 ) -> DbResult<Page<PackageSummary, Cursor>> {
-    let (score, id) = match after {
-        Some(Cursor::Matching { score, id }) => (Some(score), Some(id.0)),
-        Some(Cursor::Newest { .. } | Cursor::Alike { .. }) | None => (None, None),
-    };
-    let all_words = words.iter().map(|word| format!("{word}:*")).collect::<Vec<_>>().join(" & ");
-    let sql = format!(
-        "SELECT * FROM (SELECT {PACKAGE_COLUMNS}, (CASE WHEN p.name = $12 THEN 4000 \
-           WHEN starts_with(p.name, $12) THEN 2000 ELSE 0 END + 1000 * ts_rank(p.search, to_tsquery('simple', $11), 1))::int \
-           AS score {LISTED} AND p.search @@ to_tsquery('simple', $11)) matching {BY_SCORE}"
+    let sql = ranked(
+        "CASE WHEN p.name = $13 THEN 4000 WHEN starts_with(p.name, $13) THEN 2000 ELSE 0 END \
+         + 1000 * ts_rank(p.search, to_tsquery('simple', $12), 1)",
+        "p.search @@ to_tsquery('simple', $12)",
+        &format!(
+            "UNION (SELECT p.id {LISTED} AND p.name COLLATE \"C\" LIKE $14 ORDER BY p.name COLLATE \"C\", p.id \
+             LIMIT {RANKED_BY_NAME})"
+        ),
     );
-    let rows: Vec<ScoredRow> = listed(sql, viewer, filter)
-        .bind::<Nullable<Integer>, _>(score)
-        .bind::<Nullable<Uuid>, _>(id)
-        .bind::<BigInt, _>(one_more(size))
+    let all_words = words.iter().map(|word| format!("{word}:*")).collect::<Vec<_>>().join(" & ");
+    let name = words.join("-");
+    let rows: Vec<ScoredRow> = scored(listed(sql, viewer, filter), after, size)
         .bind::<Text, _>(all_words)
-        .bind::<Text, _>(words.join("-"))
+        .bind::<Text, _>(&name)
+        // Letters, digits and hyphens: nothing in it has a meaning to LIKE.
+        .bind::<Text, _>(format!("{name}%"))
         .load(conn)
         .await?;
-    let page =
-        Page::from_rows(scored(rows)?, size, |(package, score)| Cursor::Matching { score: *score, id: package.id });
-    Ok(page.map(|(package, _)| package))
+    page(rows, size, Cursor::Matching)
 }
 
 /// By trigrams: finds what was misspelled, or stands inside a longer word.
@@ -177,24 +185,42 @@ async fn alike(
     viewer: &Viewer,
     filter: &Filter,
     words: &[String],
-    after: Option<Cursor>,
+    after: Option<Place>,
     size: usize,
 ) -> DbResult<Page<PackageSummary, Cursor>> {
-    let (score, id) = match after {
-        Some(Cursor::Alike { score, id }) => (Some(score), Some(id.0)),
-        Some(Cursor::Newest { .. } | Cursor::Matching { .. }) | None => (None, None),
-    };
-    let sql = format!(
-        "SELECT * FROM (SELECT {PACKAGE_COLUMNS}, (1000 * word_similarity($11, p.search_text))::int AS score \
-           {LISTED} AND $11 <% p.search_text) alike {BY_SCORE}"
-    );
-    let rows: Vec<ScoredRow> = listed(sql, viewer, filter)
-        .bind::<Nullable<Integer>, _>(score)
-        .bind::<Nullable<Uuid>, _>(id)
+    let sql = ranked("1000 * word_similarity($12, p.search_text)", "$12 <% p.search_text", "");
+    let rows: Vec<ScoredRow> =
+        scored(listed(sql, viewer, filter), after, size).bind::<Text, _>(words.join(" ")).load(conn).await?;
+    page(rows, size, Cursor::Alike)
+}
+
+/// The newest packages that `matches`, and those that `more` adds, by `score`. `$8` to `$10` are the cursor, `$11` is the
+/// number of rows.
+fn ranked(score: &str, matches: &str, more: &str) -> String {
+    format!(
+        "SELECT * FROM (SELECT {PACKAGE_COLUMNS}, ({score})::int AS score, coalesce($10, max(p.listed_at) OVER ()) AS as_of \
+           FROM packages p JOIN organizations o ON o.id = p.organization_id WHERE p.id IN ( \
+             (SELECT p.id {LISTED} AND {matches} AND ($10 IS NULL OR p.listed_at <= $10) \
+              ORDER BY p.listed_at DESC, p.id DESC LIMIT {RANKED}) {more})) ranked \
+         WHERE $8 IS NULL OR (score, id) < ($8, $9) ORDER BY score DESC, id DESC LIMIT $11"
+    )
+}
+
+fn scored<'a>(query: Query<'a>, after: Option<Place>, size: usize) -> Query<'a> {
+    query
+        .bind::<Nullable<Integer>, _>(after.map(|place| place.score))
+        .bind::<Nullable<Uuid>, _>(after.map(|place| place.id.0))
+        .bind::<Nullable<Timestamptz>, _>(after.map(|place| place.as_of))
         .bind::<BigInt, _>(one_more(size))
-        .bind::<Text, _>(words.join(" "))
-        .load(conn)
-        .await?;
-    let page = Page::from_rows(scored(rows)?, size, |(package, score)| Cursor::Alike { score: *score, id: package.id });
-    Ok(page.map(|(package, _)| package))
+}
+
+fn page(rows: Vec<ScoredRow>, size: usize, cursor: fn(Place) -> Cursor) -> DbResult<Page<PackageSummary, Cursor>> {
+    let rows = rows
+        .into_iter()
+        .map(|row| Ok((PackageSummary::try_from(row.package)?, row.score, row.as_of)))
+        .collect::<DbResult<Vec<_>>>()?;
+    let next = |(package, score, as_of): &(PackageSummary, i32, DateTime<Utc>)| {
+        cursor(Place { score: *score, id: package.id, as_of: *as_of })
+    };
+    Ok(Page::from_rows(rows, size, next).map(|(package, _, _)| package))
 }

@@ -38,10 +38,18 @@ impl ListQuery {
             query: query.map(str::to_owned),
             kind: parsed("kind", self.kind.as_deref())?,
             format: parsed("format", self.format.as_deref())?,
-            tag: given(self.tag.as_deref()).map(str::to_lowercase),
+            tag: tag(self.tag.as_deref())?,
             publisher: parsed("publisher", self.publisher.as_deref())?,
             tier: parsed("tier", self.tier.as_deref())?,
         })
+    }
+}
+
+/// In the form in which tags are listed.
+fn tag(value: Option<&str>) -> Result<Option<String>, Problem> {
+    match given(value) {
+        Some(tag) if tag.chars().any(char::is_control) => Err(Problem::bad_request("tag: holds a control character")),
+        tag => Ok(tag.map(str::to_lowercase)),
     }
 }
 
@@ -68,6 +76,8 @@ mod tests {
         assert_eq!(modules.filter().unwrap().kind, Some(PackageKind::Module));
         let wrong = ListQuery { tier: Some("best".to_owned()), ..ListQuery::default() };
         assert!(wrong.filter().unwrap_err().detail.starts_with("tier: "));
+        let broken = ListQuery { tag: Some("a\0".to_owned()), ..ListQuery::default() };
+        assert!(broken.filter().is_err());
         let long = ListQuery { q: Some("x".repeat(201)), ..ListQuery::default() };
         assert!(long.filter().is_err());
     }
