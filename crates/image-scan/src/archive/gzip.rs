@@ -96,12 +96,16 @@ fn distance(before: u64, after: u64) -> usize {
     usize::try_from(after - before).unwrap_or(usize::MAX)
 }
 
-/// Where the header ends, or `None` while it is incomplete.
+/// Where the header ends, or `None` while it is incomplete and may still come to an end.
 fn header_end(bytes: &[u8]) -> Result<Option<usize>, ArchiveError> {
-    let broken = |why| ArchiveError::invalid(Defect::Gzip(why), None);
-    if bytes.len() > MAX_HEADER {
-        return Err(broken("its header is too long"));
+    match complete_header(bytes)? {
+        None if bytes.len() > MAX_HEADER => Err(ArchiveError::invalid(Defect::Gzip("its header is too long"), None)),
+        end => Ok(end),
     }
+}
+
+fn complete_header(bytes: &[u8]) -> Result<Option<usize>, ArchiveError> {
+    let broken = |why| ArchiveError::invalid(Defect::Gzip(why), None);
     if !bytes.iter().zip([0x1f, 0x8b, 8]).all(|(have, want)| *have == want) {
         return Err(broken("it does not start with a gzip header"));
     }
@@ -142,4 +146,21 @@ fn check_trailer(trailer: &[u8], content: &Crc) -> Result<(), ArchiveError> {
         return Err(ArchiveError::ambiguous(Ambiguity::GzipTrailer, None));
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The bound on headers was once held against everything that arrived with the header.
+    #[test]
+    fn a_first_chunk_longer_than_any_header_is_no_long_header() {
+        let mut chunk = vec![0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 2, 3];
+        chunk.resize(MAX_HEADER + 1, 7);
+        assert_eq!(header_end(&chunk).unwrap(), Some(FIXED_HEADER));
+        chunk[3] = FNAME;
+        assert!(header_end(&chunk).is_err());
+        chunk[4096] = 0;
+        assert_eq!(header_end(&chunk).unwrap(), Some(4097));
+    }
 }
