@@ -3,7 +3,7 @@
 use actix_web::http::header;
 use actix_web::{App, HttpResponse, get, web};
 use utoipa::openapi::security::{ApiKey, ApiKeyValue, Http, HttpAuthScheme, SecurityScheme};
-use utoipa::openapi::{Components, OpenApi, PathItem};
+use utoipa::openapi::{Components, OpenApi};
 use utoipa::{Modify, OpenApi as _};
 use utoipa_actix_web::AppExt as _;
 
@@ -50,20 +50,8 @@ impl Modify for SecuritySchemes {
 /// The description of all operations of the API.
 #[must_use]
 pub fn openapi() -> OpenApi {
-    let (_, mut api) =
-        App::new().into_utoipa_app().openapi(Frame::openapi()).configure(crate::routes).split_for_parts();
-    for item in api.paths.paths.values_mut() {
-        name_head(item);
-    }
+    let (_, api) = App::new().into_utoipa_app().openapi(Frame::openapi()).configure(crate::routes).split_for_parts();
     api
-}
-
-/// A handler that answers GET and HEAD is described twice; the ids of operations are unique.
-fn name_head(item: &mut PathItem) {
-    let Some(get) = item.get.as_ref().and_then(|get| get.operation_id.as_deref()) else { return };
-    if let Some(head) = item.head.as_mut().filter(|head| head.operation_id.as_deref() == Some(get)) {
-        head.operation_id = Some(format!("{get}Head"));
-    }
 }
 
 pub(crate) fn routes(cfg: &mut utoipa_actix_web::service_config::ServiceConfig) {
