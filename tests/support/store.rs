@@ -38,7 +38,7 @@ pub struct Store {
     pub database: Database,
     url: Url,
     worker_settings: WorkerSettings,
-    objects: TempDir,
+    folder: TempDir,
 }
 
 impl Store {
@@ -52,21 +52,36 @@ impl Store {
         store
     }
 
+    /// API and one worker, with another object store than a directory.
+    ///
+    /// # Panics
+    /// When the store does not start.
+    pub async fn start_on(objects: ObjectStoreSettings) -> Self {
+        let mut store = Self::start_api(Some(objects)).await;
+        store.start_worker();
+        store
+    }
+
     /// The API alone: what is submitted stays queued until [`Store::start_worker`].
     ///
     /// # Panics
     /// When the store does not start.
     pub async fn start_without_worker() -> Self {
+        Self::start_api(None).await
+    }
+
+    async fn start_api(objects: Option<ObjectStoreSettings>) -> Self {
         start_log();
         let database = Database::create().await;
-        let objects = tempfile::tempdir().unwrap();
-        let worker_settings = worker_settings(&database, &objects.path().join("objects"));
+        let folder = tempfile::tempdir().unwrap();
+        let directory = ObjectStoreSettings::Directory { path: folder.path().join("objects"), durable: false };
+        let worker_settings = worker_settings(&database, objects.unwrap_or(directory));
         prepare(database.url()).await;
         let server = Server::bind(api_settings(&worker_settings)).await.unwrap();
         let url = server.public_url().clone();
         let api = Service::start(move |stop| async move { server.serve(stop.cancelled_owned()).await.unwrap() });
         let root = StoreClient::anonymous(url.clone()).login(SUPERUSER, PASSWORD).await;
-        Self { root, database, url, workers: Vec::new(), _api: api, worker_settings, objects }
+        Self { root, database, url, workers: Vec::new(), _api: api, worker_settings, folder }
     }
 
     /// Starts one more worker in this process.
@@ -89,7 +104,7 @@ impl Store {
     /// When it cannot be started.
     #[must_use]
     pub fn start_worker_process(&self, program: &Path) -> ChildProcess {
-        let log = self.objects.path().join("worker.log");
+        let log = self.folder.path().join("worker.log");
         ChildProcess::start(program, &[], environment(&self.worker_settings), &log)
     }
 
@@ -270,9 +285,8 @@ impl Drop for Service {
     }
 }
 
-fn worker_settings(database: &Database, objects: &Path) -> WorkerSettings {
+fn worker_settings(database: &Database, objects: ObjectStoreSettings) -> WorkerSettings {
     let key_ring = KeyRingSettings { current: "test".into(), keys: KeyRing::generate_entry("test").unwrap() };
-    let objects = ObjectStoreSettings::Directory { path: objects.to_owned(), durable: false };
     let verdict_key = VerdictKey::generate_pem().unwrap();
     let url = database.url().clone();
     let mut settings = WorkerSettings::new(Profile::Development, url, objects, key_ring, verdict_key);
@@ -287,7 +301,7 @@ fn worker_settings(database: &Database, objects: &Path) -> WorkerSettings {
 /// The settings as the worker reads them from its environment.
 fn environment(settings: &WorkerSettings) -> Vec<(String, String)> {
     let ObjectStoreSettings::Directory { path, durable } = &settings.objects else {
-        panic!("the tests' stores keep objects in a directory");
+        panic!("worker processes are for stores that keep objects in a directory");
     };
     let secret = |secret: &SecretString| secret.expose_secret().to_owned();
     let values = [
