@@ -1,5 +1,6 @@
 //! Metrics for `/metrics`, and the program's log.
 
+use std::io::IsTerminal as _;
 use std::time::Duration;
 
 use prometheus_client::encoding::EncodeLabelSet;
@@ -67,7 +68,10 @@ fn request_histogram() -> Histogram {
 /// Starts the program's log on standard error: lines for people in development, JSON in production. `RUST_LOG` filters.
 pub fn start_log(profile: Profile) {
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
-    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let log = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_ansi(std::io::stderr().is_terminal())
+        .with_writer(std::io::stderr);
     // A second start (tests, `up`) keeps the first.
     let _ = match profile {
         Profile::Development => log.try_init(),
