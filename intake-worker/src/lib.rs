@@ -26,7 +26,8 @@ use registry_db::{DbError, Pool, store_settings};
 use registry_types::image_reference::RegistryHost;
 use tokio::sync::Semaphore;
 
-pub use settings::{QueueSettings, SettingsError, SettingsFault, SourceRegistries, WorkerSettings};
+use registry_types::settings::SettingsError;
+pub use settings::{QueueSettings, SourceRegistries, WorkerSettings};
 pub use telemetry::start_log;
 
 use jobs::Jobs;

@@ -1,6 +1,5 @@
 //! The program's settings: one typed struct, from a file and the environment, judged as a whole at the start.
 
-use std::fmt;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -11,6 +10,7 @@ use figment::providers::{Env, Format as _, Toml};
 use registry_db::key_ring::{KeyRing, KeyRingSettings};
 use registry_types::image_reference::RegistryHost;
 use registry_types::profile::Profile;
+use registry_types::settings::{SettingsError, SettingsFault, extract, has_default_password, is_default_password};
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::Deserialize;
 use url::Url;
@@ -100,31 +100,8 @@ const fn default_grace() -> u64 {
     25
 }
 
-/// One thing wrong with the settings.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct SettingsFault {
-    pub setting: String,
-    pub message: String,
-}
-
-/// Everything that is wrong with the settings, at once.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct SettingsError(pub Vec<SettingsFault>);
-
-impl fmt::Display for SettingsError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("the settings are not usable:")?;
-        for fault in &self.0 {
-            write!(f, "\n  {}: {}", fault.setting, fault.message)?;
-        }
-        Ok(())
-    }
-}
-
-impl std::error::Error for SettingsError {}
-
-/// Passwords that samples and images are shipped with.
-const DEFAULT_PASSWORDS: [&str; 7] = ["postgres", "password", "changeme", "change-me", "secret", "example", "admin"];
+/// Settings without a default.
+const REQUIRED: [&str; 5] = ["profile", "database_url", "objects", "key_ring", "verdict_key"];
 
 impl WorkerSettings {
     /// Settings with every default.
@@ -162,11 +139,10 @@ impl WorkerSettings {
         if let Some(file) = file {
             figment = figment.merge(Toml::file_exact(file));
         }
-        let settings: Self = figment
+        let figment = figment
             .merge(Env::raw().only(&["DATABASE_URL"]))
-            .merge(Env::prefixed("INTAKE_WORKER_").split("__"))
-            .extract()
-            .map_err(|error| SettingsError(error.into_iter().map(unreadable).collect()))?;
+            .merge(Env::prefixed("INTAKE_WORKER_").ignore(&["config"]).split("__"));
+        let settings: Self = extract(&figment, &REQUIRED)?;
         settings.check()?;
         Ok(settings)
     }
@@ -229,34 +205,6 @@ impl WorkerSettings {
     }
 }
 
-fn has_default_password(url: &str) -> bool {
-    Url::parse(url).ok().and_then(|url| url.password().map(is_default_password)).unwrap_or(false)
-}
-
-fn is_default_password(password: &str) -> bool {
-    password.is_empty() || DEFAULT_PASSWORDS.iter().any(|default| password.eq_ignore_ascii_case(default))
-}
-
-/// The message of figment's error without the value, which may be a secret.
-fn unreadable(error: figment::Error) -> SettingsFault {
-    use figment::error::Kind;
-    let setting = if error.path.is_empty() { "settings".to_owned() } else { error.path.join(".") };
-    let message = match &error.kind {
-        Kind::MissingField(field) => format!("{field} is missing"),
-        Kind::UnknownField(field, _) => format!("{field} is not a setting"),
-        Kind::UnknownVariant(_, known) => format!("must be one of {}", known.join(", ")),
-        Kind::InvalidType(_, expected) | Kind::InvalidValue(_, expected) => format!("must be {expected}"),
-        Kind::DuplicateField(field) => format!("{field} is given twice"),
-        Kind::Message(_)
-        | Kind::InvalidLength(..)
-        | Kind::ISizeOutOfRange(_)
-        | Kind::USizeOutOfRange(_)
-        | Kind::Unsupported(_)
-        | Kind::UnsupportedKey(..) => "cannot be read".to_owned(),
-    };
-    SettingsFault { setting, message }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -267,7 +215,7 @@ mod tests {
             profile,
             SecretString::from(database_url),
             ObjectStoreSettings::Directory { path: "objects".into(), durable: true },
-            KeyRingSettings { current: "k".to_owned(), keys },
+            KeyRingSettings::Keys { current: "k".to_owned(), keys },
             VerdictKey::generate_pem().unwrap(),
         )
     }
@@ -286,7 +234,8 @@ mod tests {
     #[test]
     fn all_faults_are_told_at_once_and_no_secret() {
         let mut settings = settings(Profile::Development, "postgres://u:hush-hush@db/store");
-        settings.key_ring.current = "other".to_owned();
+        settings.key_ring =
+            KeyRingSettings::Keys { current: "other".to_owned(), keys: KeyRing::generate_entry("k").unwrap() };
         settings.verdict_key = SecretString::from("hush-hush");
         settings.concurrency = 0;
         settings.queue.poll_ms = 0;

@@ -28,7 +28,7 @@ mod templates;
 pub use auth::{BootstrapSettings, Bootstrapped, bootstrap};
 pub use openapi::openapi;
 pub use server::{ApiError, Server, run};
-pub use settings::{ApiSettings, Limits, SettingsError, SettingsFault, TokenLifetimes};
+pub use settings::{ApiSettings, Limits, TokenLifetimes};
 pub use telemetry::start_log;
 
 /// Every area's routes. What is registered here is in the API's description.

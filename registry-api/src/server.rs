@@ -19,9 +19,10 @@ use crate::intakes::hub::EventHub;
 use crate::openapi::{Document, openapi};
 use crate::problem::{Problem, ProblemCode};
 use crate::request;
-use crate::settings::{ApiSettings, SettingsError, SettingsFault};
+use crate::settings::ApiSettings;
 use crate::state::AppState;
 use crate::telemetry::Metrics;
+use registry_types::settings::{SettingsError, SettingsFault};
 
 /// Any body: a package manifest of the largest size, and what is sent around it.
 const MAX_BODY_BYTES: usize = MAX_PACKAGE_MANIFEST_BYTES + 64 * 1024;

@@ -1,6 +1,5 @@
 //! The program's settings: one typed struct, from a file and the environment, judged as a whole at the start.
 
-use std::fmt;
 use std::net::SocketAddr;
 use std::path::Path;
 
@@ -9,6 +8,7 @@ use figment::Figment;
 use figment::providers::{Env, Format as _, Toml};
 use registry_db::key_ring::{KeyRing, KeyRingSettings};
 use registry_types::profile::Profile;
+use registry_types::settings::{SettingsError, SettingsFault, extract, has_default_password, is_default_password};
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::Deserialize;
 use url::Url;
@@ -85,31 +85,8 @@ const fn default_grace() -> u64 {
     25
 }
 
-/// One thing wrong with the settings.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct SettingsFault {
-    pub setting: String,
-    pub message: String,
-}
-
-/// Everything that is wrong with the settings, at once.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct SettingsError(pub Vec<SettingsFault>);
-
-impl fmt::Display for SettingsError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("the settings are not usable:")?;
-        for fault in &self.0 {
-            write!(f, "\n  {}: {}", fault.setting, fault.message)?;
-        }
-        Ok(())
-    }
-}
-
-impl std::error::Error for SettingsError {}
-
-/// Passwords that samples and images are shipped with.
-const DEFAULT_PASSWORDS: [&str; 7] = ["postgres", "password", "changeme", "change-me", "secret", "example", "admin"];
+/// Settings without a default.
+const REQUIRED: [&str; 4] = ["profile", "database_url", "objects", "key_ring"];
 
 impl ApiSettings {
     /// Reads `file`, if given, then the environment: `REGISTRY_API_` and the setting's name, `__` between levels
@@ -122,11 +99,10 @@ impl ApiSettings {
         if let Some(file) = file {
             figment = figment.merge(Toml::file_exact(file));
         }
-        let settings: Self = figment
+        figment = figment
             .merge(Env::raw().only(&["DATABASE_URL"]))
-            .merge(Env::prefixed("REGISTRY_API_").ignore(&["config"]).split("__"))
-            .extract()
-            .map_err(|error| SettingsError(error.into_iter().map(unreadable).collect()))?;
+            .merge(Env::prefixed("REGISTRY_API_").ignore(&["config"]).split("__"));
+        let settings: Self = extract(&figment, &REQUIRED)?;
         settings.check()?;
         Ok(settings)
     }
@@ -185,34 +161,6 @@ impl ApiSettings {
     }
 }
 
-fn has_default_password(url: &str) -> bool {
-    Url::parse(url).ok().and_then(|url| url.password().map(is_default_password)).unwrap_or(false)
-}
-
-fn is_default_password(password: &str) -> bool {
-    password.is_empty() || DEFAULT_PASSWORDS.iter().any(|default| password.eq_ignore_ascii_case(default))
-}
-
-/// The message of figment's error without the value, which may be a secret.
-fn unreadable(error: figment::Error) -> SettingsFault {
-    use figment::error::Kind;
-    let setting = if error.path.is_empty() { "settings".to_owned() } else { error.path.join(".") };
-    let message = match &error.kind {
-        Kind::MissingField(field) => format!("{field} is missing"),
-        Kind::UnknownField(field, _) => format!("{field} is not a setting"),
-        Kind::UnknownVariant(_, known) => format!("must be one of {}", known.join(", ")),
-        Kind::InvalidType(_, expected) | Kind::InvalidValue(_, expected) => format!("must be {expected}"),
-        Kind::DuplicateField(field) => format!("{field} is given twice"),
-        Kind::Message(_)
-        | Kind::InvalidLength(..)
-        | Kind::ISizeOutOfRange(_)
-        | Kind::USizeOutOfRange(_)
-        | Kind::Unsupported(_)
-        | Kind::UnsupportedKey(..) => "cannot be read".to_owned(),
-    };
-    SettingsFault { setting, message }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -242,7 +190,8 @@ mod tests {
     #[test]
     fn all_faults_are_told_at_once_and_no_secret() {
         let mut settings = settings("development", "ftp://x/", "postgres://u:hush-hush@db/store");
-        settings.key_ring.current = "other".to_owned();
+        settings.key_ring =
+            KeyRingSettings::Keys { current: "other".to_owned(), keys: KeyRing::generate_entry("k").unwrap() };
         settings.database_connections = 0;
         let error = settings.check().unwrap_err();
         assert_eq!(error.0.len(), 3, "{error}");

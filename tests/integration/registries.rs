@@ -159,13 +159,14 @@ async fn a_credential_opens_for_the_job_s_holder_and_after_a_rotation() {
 
     // A new key in front: everything is resealed under it, and opens with it alone.
     let new = KeyRing::generate_entry("new").unwrap();
-    let both = KeyRing::load(&KeyRingSettings {
+    let KeyRingSettings::Keys { keys: old_keys, .. } = old else { panic!("the test's ring is not in a file") };
+    let both = KeyRing::load(&KeyRingSettings::Keys {
         current: "new".into(),
-        keys: SecretString::from(format!("{},{}", new.expose_secret(), old.keys.expose_secret())),
+        keys: SecretString::from(format!("{},{}", new.expose_secret(), old_keys.expose_secret())),
     });
     let report = reseal_all(&pool, &both.unwrap()).await.unwrap();
     assert_eq!((report.resealed, report.unopened.len()), (1, 0));
-    let alone = KeyRing::load(&KeyRingSettings { current: "new".into(), keys: new }).unwrap();
+    let alone = KeyRing::load(&KeyRingSettings::Keys { current: "new".into(), keys: new }).unwrap();
     let opened = credential_for_job(&mut conn, id, job.lease, &alone).await.unwrap();
     assert_eq!(opened.credential.unwrap().username, "robot");
     assert!(matches!(credential_for_job(&mut conn, id, job.lease, &ring).await, Err(DbError::Corrupt { .. })));

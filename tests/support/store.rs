@@ -286,7 +286,7 @@ impl Drop for Service {
 }
 
 fn worker_settings(database: &Database, objects: ObjectStoreSettings) -> WorkerSettings {
-    let key_ring = KeyRingSettings { current: "test".into(), keys: KeyRing::generate_entry("test").unwrap() };
+    let key_ring = KeyRingSettings::Keys { current: "test".into(), keys: KeyRing::generate_entry("test").unwrap() };
     let verdict_key = VerdictKey::generate_pem().unwrap();
     let url = database.url().clone();
     let mut settings = WorkerSettings::new(Profile::Development, url, objects, key_ring, verdict_key);
@@ -303,6 +303,9 @@ fn environment(settings: &WorkerSettings) -> Vec<(String, String)> {
     let ObjectStoreSettings::Directory { path, durable } = &settings.objects else {
         panic!("worker processes are for stores that keep objects in a directory");
     };
+    let KeyRingSettings::Keys { current, keys } = &settings.key_ring else {
+        panic!("worker processes get their key ring in the environment");
+    };
     let secret = |secret: &SecretString| secret.expose_secret().to_owned();
     let values = [
         ("PROFILE", settings.profile.to_string()),
@@ -310,8 +313,8 @@ fn environment(settings: &WorkerSettings) -> Vec<(String, String)> {
         ("OBJECTS__KIND", "directory".to_owned()),
         ("OBJECTS__PATH", path.display().to_string()),
         ("OBJECTS__DURABLE", durable.to_string()),
-        ("KEY_RING__CURRENT", settings.key_ring.current.clone()),
-        ("KEY_RING__KEYS", secret(&settings.key_ring.keys)),
+        ("KEY_RING__CURRENT", current.clone()),
+        ("KEY_RING__KEYS", secret(keys)),
         ("VERDICT_KEY", secret(&settings.verdict_key)),
         ("CONCURRENCY", settings.concurrency.to_string()),
         ("QUEUE__LEASE_MS", settings.queue.lease_ms.to_string()),

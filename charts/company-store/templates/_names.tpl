@@ -33,44 +33,47 @@ app.kubernetes.io/component: {{ .component }}
 {{- end -}}
 
 {{- define "company-store.shared-env" -}}
-- name: COMPANY_STORE_PROFILE
+{{- $prefix := .prefix -}}
+{{- with .root -}}
+- name: {{ $prefix }}_PROFILE
   value: production
 {{ include "company-store.database-env" . }}
-- name: COMPANY_STORE_PUBLIC_URL
+- name: {{ $prefix }}_PUBLIC_URL
   value: {{ .Values.publicUrl | quote }}
-- name: COMPANY_STORE_KEY_RING__CURRENT
+- name: {{ $prefix }}_KEY_RING__CURRENT
   value: {{ .Values.keyRing.current | quote }}
-- name: COMPANY_STORE_KEY_RING__KEYS
+- name: {{ $prefix }}_KEY_RING__KEYS
   valueFrom:
     secretKeyRef:
       name: {{ .Values.keyRing.existingSecret }}
       key: {{ .Values.keyRing.key }}
-- name: COMPANY_STORE_OBJECTS__KIND
+- name: {{ $prefix }}_OBJECTS__KIND
   value: s3
 {{- with .Values.objects.endpoint }}
-- name: COMPANY_STORE_OBJECTS__ENDPOINT
+- name: {{ $prefix }}_OBJECTS__ENDPOINT
   value: {{ . | quote }}
 {{- end }}
-- name: COMPANY_STORE_OBJECTS__REGION
+- name: {{ $prefix }}_OBJECTS__REGION
   value: {{ .Values.objects.region | quote }}
-- name: COMPANY_STORE_OBJECTS__BUCKET
+- name: {{ $prefix }}_OBJECTS__BUCKET
   value: {{ .Values.objects.bucket | quote }}
-- name: COMPANY_STORE_OBJECTS__PATH_STYLE
+- name: {{ $prefix }}_OBJECTS__PATH_STYLE
   value: {{ .Values.objects.pathStyle | quote }}
 {{- with .Values.objects.publicEndpoint }}
-- name: COMPANY_STORE_OBJECTS__PUBLIC_ENDPOINT
+- name: {{ $prefix }}_OBJECTS__PUBLIC_ENDPOINT
   value: {{ . | quote }}
 {{- end }}
-- name: COMPANY_STORE_OBJECTS__ACCESS_KEY_ID
+- name: {{ $prefix }}_OBJECTS__ACCESS_KEY_ID
   valueFrom:
     secretKeyRef:
       name: {{ .Values.objects.existingSecret }}
       key: {{ .Values.objects.accessKeyIdKey }}
-- name: COMPANY_STORE_OBJECTS__SECRET_ACCESS_KEY
+- name: {{ $prefix }}_OBJECTS__SECRET_ACCESS_KEY
   valueFrom:
     secretKeyRef:
       name: {{ .Values.objects.existingSecret }}
       key: {{ .Values.objects.secretAccessKeyKey }}
+{{- end -}}
 {{- end -}}
 
 {{- define "company-store.pod-security" -}}

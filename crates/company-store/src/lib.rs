@@ -1,4 +1,13 @@
 //! The `company-store` program: client commands, and `up`, which runs everything in one process tree.
 
+pub mod cli;
+pub mod client;
+pub mod commands;
+pub mod event_stream;
+pub mod exit;
+pub mod output;
 pub mod postgres;
-mod private_file;
+pub mod private_file;
+pub mod session;
+pub mod telemetry;
+pub mod up;

@@ -5,6 +5,9 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, PoisonError, RwLock};
+use std::time::SystemTime;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -25,14 +28,14 @@ use crate::{Connection, DbError, DbResult, Pool, transaction};
 const KEY_BYTES: usize = 32;
 const NONCE_BYTES: usize = 24;
 
-/// Where the ring comes from; the same for both services.
+/// Where the ring comes from; the same for both services. Entries are `id:base64,id:base64,…`, each key 32 bytes.
 #[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct KeyRingSettings {
-    /// Id of the key that seals.
-    pub current: String,
-    /// `id:base64,id:base64,…`, each key 32 bytes.
-    pub keys: SecretString,
+#[serde(untagged, deny_unknown_fields)]
+pub enum KeyRingSettings {
+    /// `current` is the id of the key that seals.
+    Keys { current: String, keys: SecretString },
+    /// A file whose last entry seals. It is read again when it has changed, so that a rotation needs no restart.
+    File { file: PathBuf },
 }
 
 /// Why a key ring does not load, or a credential does not open. Says nothing about the secret.
@@ -52,18 +55,30 @@ pub enum KeyRingError {
     Refused,
     #[error("no random numbers can be had from the system")]
     Random,
+    #[error("the key ring file {file} cannot be read")]
+    Unreadable { file: String },
 }
 
 /// The keys. `Debug` shows their ids only.
 pub struct KeyRing {
-    current: String,
-    keys: BTreeMap<String, XChaCha20Poly1305>,
+    keys: RwLock<Arc<Keys>>,
+    /// Where the keys came from, if from a file.
+    file: Option<PathBuf>,
 }
 
 impl fmt::Debug for KeyRing {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("KeyRing").field("current", &self.current).field("keys", &self.keys.keys()).finish()
+        let keys = self.keys();
+        f.debug_struct("KeyRing").field("current", &keys.current).field("keys", &keys.ciphers.keys()).finish()
     }
+}
+
+/// One state of the ring.
+struct Keys {
+    current: String,
+    ciphers: BTreeMap<String, XChaCha20Poly1305>,
+    /// Of the file that they were read from.
+    modified: Option<SystemTime>,
 }
 
 /// The namespace that a credential belongs to.
@@ -103,13 +118,26 @@ struct Plain<'a> {
     token: &'a str,
 }
 
-impl KeyRing {
-    /// # Errors
-    /// When an entry is malformed, an id stands twice, a key is obviously not random, or `current` is missing.
-    pub fn load(settings: &KeyRingSettings) -> Result<Self, KeyRingError> {
-        let mut keys = BTreeMap::new();
-        let entries = settings.keys.expose_secret().split(',').map(str::trim).filter(|entry| !entry.is_empty());
-        for (at, entry) in entries.enumerate() {
+impl Keys {
+    fn read(settings: &KeyRingSettings) -> Result<Self, KeyRingError> {
+        match settings {
+            KeyRingSettings::Keys { current, keys } => Self::parse(current.clone(), keys.expose_secret()),
+            KeyRingSettings::File { file } => Self::read_file(file),
+        }
+    }
+
+    fn read_file(file: &Path) -> Result<Self, KeyRingError> {
+        let unreadable = |_| KeyRingError::Unreadable { file: file.display().to_string() };
+        // The time first: a file that changes in between is read again once too often, never once too seldom.
+        let modified = std::fs::metadata(file).and_then(|metadata| metadata.modified()).map_err(unreadable)?;
+        let text = Zeroizing::new(std::fs::read_to_string(file).map_err(unreadable)?);
+        let keys = Self::parse(newest_id(&text).to_owned(), &text)?;
+        Ok(Self { modified: Some(modified), ..keys })
+    }
+
+    fn parse(current: String, text: &str) -> Result<Self, KeyRingError> {
+        let mut ciphers = BTreeMap::new();
+        for (at, entry) in entries(text).enumerate() {
             let malformed = KeyRingError::Entry { position: at + 1 };
             let (id, encoded) = entry.split_once(':').ok_or_else(|| malformed.clone())?;
             let id_ok =
@@ -122,14 +150,65 @@ impl KeyRing {
                 return Err(KeyRingError::Weak { id: id.to_owned() });
             }
             let cipher = XChaCha20Poly1305::new_from_slice(&key).map_err(|_| malformed)?;
-            if keys.insert(id.to_owned(), cipher).is_some() {
+            if ciphers.insert(id.to_owned(), cipher).is_some() {
                 return Err(KeyRingError::Twice { id: id.to_owned() });
             }
         }
-        if !keys.contains_key(&settings.current) {
-            return Err(KeyRingError::NoCurrent { id: settings.current.clone() });
+        if !ciphers.contains_key(&current) {
+            return Err(KeyRingError::NoCurrent { id: current });
         }
-        Ok(Self { current: settings.current.clone(), keys })
+        Ok(Self { current, ciphers, modified: None })
+    }
+
+    fn cipher(&self, id: &str) -> Result<&XChaCha20Poly1305, KeyRingError> {
+        self.ciphers.get(id).ok_or_else(|| KeyRingError::UnknownKey { id: id.to_owned() })
+    }
+}
+
+fn entries(text: &str) -> impl Iterator<Item = &str> {
+    text.split(',').map(str::trim).filter(|entry| !entry.is_empty())
+}
+
+fn newest_id(text: &str) -> &str {
+    entries(text).last().and_then(|entry| entry.split_once(':')).map_or("", |(id, _)| id)
+}
+
+impl KeyRing {
+    /// # Errors
+    /// When the file cannot be read, an entry is malformed, an id stands twice, a key is obviously not random, or
+    /// `current` is missing.
+    pub fn load(settings: &KeyRingSettings) -> Result<Self, KeyRingError> {
+        let file = match settings {
+            KeyRingSettings::Keys { .. } => None,
+            KeyRingSettings::File { file } => Some(file.clone()),
+        };
+        Ok(Self { keys: RwLock::new(Arc::new(Keys::read(settings)?)), file })
+    }
+
+    /// The keys as they were last read.
+    fn keys(&self) -> Arc<Keys> {
+        Arc::clone(&self.keys.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// The keys as the file has them now. A file that cannot be read at the moment leaves those that are known.
+    fn newest_keys(&self) -> Arc<Keys> {
+        let known = self.keys();
+        let Some(file) = &self.file else { return known };
+        let modified = std::fs::metadata(file).and_then(|metadata| metadata.modified()).ok();
+        if modified == known.modified {
+            return known;
+        }
+        match Keys::read_file(file) {
+            Ok(keys) => {
+                let keys = Arc::new(keys);
+                *self.keys.write().unwrap_or_else(PoisonError::into_inner) = Arc::clone(&keys);
+                keys
+            }
+            Err(error) => {
+                tracing::error!(error = &error as &dyn std::error::Error, "the changed key ring cannot be used");
+                known
+            }
+        }
     }
 
     /// A ring entry with a new random key, `id:base64`: for the first start of a store.
@@ -149,11 +228,12 @@ impl KeyRing {
         getrandom::fill(&mut nonce).map_err(|_| KeyRingError::Random)?;
         let plain = Plain { username: &credential.username, token: credential.token.expose_secret() };
         let plain = Zeroizing::new(serde_json::to_vec(&plain).map_err(|_| KeyRingError::Refused)?);
-        let ciphertext = self
-            .cipher(&self.current)?
+        let keys = self.newest_keys();
+        let ciphertext = keys
+            .cipher(&keys.current)?
             .encrypt(&XNonce::from(nonce), Payload { msg: &plain, aad: &context.associated_data() })
             .map_err(|_| KeyRingError::Refused)?;
-        Ok(Sealed { ciphertext, nonce: nonce.to_vec(), key_id: self.current.clone() })
+        Ok(Sealed { ciphertext, nonce: nonce.to_vec(), key_id: keys.current.clone() })
     }
 
     /// # Errors
@@ -166,6 +246,7 @@ impl KeyRing {
         }
         let nonce: [u8; NONCE_BYTES] = sealed.nonce.as_slice().try_into().map_err(|_| KeyRingError::Refused)?;
         let plain = self
+            .newest_keys()
             .cipher(&sealed.key_id)?
             .decrypt(&XNonce::from(nonce), Payload { msg: &sealed.ciphertext, aad: &context.associated_data() })
             .map(Zeroizing::new)
@@ -174,8 +255,9 @@ impl KeyRing {
         Ok(Credential { username: opened.username, token: opened.token })
     }
 
-    fn cipher(&self, id: &str) -> Result<&XChaCha20Poly1305, KeyRingError> {
-        self.keys.get(id).ok_or_else(|| KeyRingError::UnknownKey { id: id.to_owned() })
+    /// Id of the key that seals now.
+    fn current(&self) -> String {
+        self.newest_keys().current.clone()
     }
 }
 
@@ -217,7 +299,7 @@ struct Batch {
 async fn reseal_batch(conn: &mut Connection, ring: &KeyRing, after: uuid::Uuid) -> DbResult<Batch> {
     type Row = (uuid::Uuid, uuid::Uuid, String, String, Option<Vec<u8>>, Option<Vec<u8>>, Option<String>);
     let rows: Vec<Row> = namespaces::table
-        .filter(namespaces::credential_key_id.ne(&ring.current))
+        .filter(namespaces::credential_key_id.ne(ring.current()))
         .filter(namespaces::id.gt(after))
         .order(namespaces::id)
         .limit(BATCH)
@@ -263,11 +345,11 @@ mod tests {
 
     fn ring(current: &str, entries: &[&SecretString]) -> KeyRing {
         let keys = entries.iter().map(|e| e.expose_secret()).collect::<Vec<_>>().join(",");
-        KeyRing::load(&KeyRingSettings { current: current.to_owned(), keys: SecretString::from(keys) }).unwrap()
+        KeyRing::load(&KeyRingSettings::Keys { current: current.to_owned(), keys: SecretString::from(keys) }).unwrap()
     }
 
     fn load(current: &str, keys: &str) -> Result<KeyRing, KeyRingError> {
-        KeyRing::load(&KeyRingSettings { current: current.to_owned(), keys: SecretString::from(keys) })
+        KeyRing::load(&KeyRingSettings::Keys { current: current.to_owned(), keys: SecretString::from(keys) })
     }
 
     fn credential() -> Credential {
@@ -310,10 +392,32 @@ mod tests {
     }
 
     #[test]
+    fn a_ring_in_a_file_follows_a_rotation_without_a_restart() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("key-ring");
+        let (old, new) = (KeyRing::generate_entry("old").unwrap(), KeyRing::generate_entry("new").unwrap());
+        std::fs::write(&file, old.expose_secret()).unwrap();
+        let (host, path) = ("ghcr.io".parse().unwrap(), "my-org".parse().unwrap());
+        let context = SealContext { organization: OrganizationId::new(), host: &host, path: &path };
+        let running = KeyRing::load(&KeyRingSettings::File { file: file.clone() }).unwrap();
+        let before = running.seal(&context, &credential()).unwrap();
+
+        std::fs::write(&file, format!("{},{}\n", old.expose_secret(), new.expose_secret())).unwrap();
+        let later = std::time::SystemTime::now() + std::time::Duration::from_secs(2);
+        std::fs::File::options().write(true).open(&file).unwrap().set_modified(later).unwrap();
+        let after = running.seal(&context, &credential()).unwrap();
+        assert_eq!((before.key_id.as_str(), after.key_id.as_str()), ("old", "new"));
+        assert!(running.open(&context, &before).is_ok() && running.open(&context, &after).is_ok());
+
+        std::fs::remove_file(&file).unwrap();
+        assert!(running.open(&context, &after).is_ok(), "keys that are known go on working");
+    }
+
+    #[test]
     fn nothing_secret_is_in_debug_or_errors() {
         let entry = KeyRing::generate_entry("a").unwrap();
         let encoded = entry.expose_secret().strip_prefix("a:").unwrap().to_owned();
-        let settings = KeyRingSettings { current: "a".to_owned(), keys: entry };
+        let settings = KeyRingSettings::Keys { current: "a".to_owned(), keys: entry };
         let ring = KeyRing::load(&settings).unwrap();
         let shown = format!("{settings:?} {ring:?} {:?}", credential());
         assert!(!shown.contains(&encoded) && !shown.contains("s3cr3t"), "{shown}");

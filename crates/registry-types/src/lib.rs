@@ -20,6 +20,7 @@ pub mod pointer;
 pub mod policy;
 pub mod profile;
 pub mod rejection_code;
+pub mod settings;
 pub mod signature_policy;
 pub mod template;
 pub mod text_enum;

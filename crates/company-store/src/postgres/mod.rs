@@ -4,6 +4,7 @@ mod binaries;
 mod server;
 
 pub use binaries::{Binaries, Origin};
+pub use server::is_root;
 pub use server::{PrivatePostgres, ServerSettings};
 
 /// What finding, preparing or running the private Postgres can end with.

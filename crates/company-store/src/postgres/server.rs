@@ -153,7 +153,7 @@ fn server_user() -> Result<Option<ServerUser>, PostgresError> {
 
 /// Whether this process runs as root.
 #[must_use]
-pub(crate) fn is_root() -> bool {
+pub fn is_root() -> bool {
     use std::os::unix::fs::MetadataExt as _;
     // `/proc/self` belongs to the process's effective user.
     std::fs::metadata("/proc/self").is_ok_and(|metadata| metadata.uid() == 0)

@@ -1,0 +1,62 @@
+//! `credentials rotate`: a new key for sealing registry credentials.
+
+use std::path::PathBuf;
+
+use clap::{Args, Subcommand};
+use registry_db::key_ring::{KeyRing, KeyRingSettings, reseal_all};
+use secrecy::ExposeSecret as _;
+use serde_json::json;
+
+use crate::cli::Global;
+use crate::commands::operator_pool;
+use crate::exit::{CommandError, Exit};
+use crate::output::Output;
+use crate::private_file;
+use crate::up::{KEY_RING_FILE, UpArgs, UpSettings};
+
+#[derive(Debug, Subcommand)]
+pub enum CredentialsCommand {
+    /// Add a new key to the ring file, and seal every stored credential under it; services that read the same file go on
+    /// running and use the new key from then on.
+    Rotate(RotateArgs),
+}
+
+#[derive(Debug, Args)]
+pub struct RotateArgs {
+    /// The ring file that the services read; that of the data folder if not given.
+    #[arg(long, value_name = "FILE")]
+    pub key_ring: Option<PathBuf>,
+}
+
+/// # Errors
+/// When the ring cannot be written, the database does not answer, or a credential opens under no key.
+pub async fn run(global: &Global, output: Output, command: CredentialsCommand) -> Result<Exit, CommandError> {
+    let CredentialsCommand::Rotate(args) = command;
+    let file = match args.key_ring {
+        Some(file) => file,
+        None => UpSettings::load(global, &UpArgs::default())?.data.join(KEY_RING_FILE),
+    };
+    let pool = operator_pool(global)?;
+    let id = add_key(&file)?;
+    let ring = KeyRing::load(&KeyRingSettings::File { file }).map_err(anyhow::Error::from)?;
+    let resealed = reseal_all(&pool, &ring).await.map_err(anyhow::Error::from)?;
+    let answer = json!({ "key": id, "resealed": resealed.resealed, "unopened": resealed.unopened });
+    output.show(&answer, |_| {
+        println!("Key {id} seals from now on; {} credentials were sealed again.", resealed.resealed);
+        for namespace in &resealed.unopened {
+            println!("  The credential of namespace {namespace} opens under no key; store it again.");
+        }
+        println!("Earlier keys stay in the ring: backups of the database are sealed under them.");
+    })?;
+    Ok(if resealed.unopened.is_empty() { Exit::Success } else { Exit::Failure })
+}
+
+/// Appends a new key, which seals from then on; readers see the old file or the new one, never half of it.
+fn add_key(file: &std::path::Path) -> Result<String, CommandError> {
+    let ring = std::fs::read_to_string(file).map_err(CommandError::file("read", file))?;
+    let id = chrono::Utc::now().format("%Y-%m-%dT%H%M%SZ").to_string();
+    let entry = KeyRing::generate_entry(&id).map_err(anyhow::Error::from)?;
+    let longer = format!("{},{}\n", ring.trim().trim_end_matches(','), entry.expose_secret());
+    private_file::write(file, longer.as_bytes()).map_err(CommandError::file("write", file))?;
+    Ok(id)
+}

@@ -1,0 +1,36 @@
+//! One module per command.
+
+pub mod advisories;
+pub mod completions;
+pub mod config;
+pub mod credentials;
+pub mod intake;
+pub mod login;
+pub mod migrate;
+pub mod packages;
+pub mod publish;
+pub mod pull;
+pub mod registry;
+pub mod template;
+pub mod verify;
+
+use secrecy::SecretString;
+
+use crate::cli::Global;
+use crate::exit::CommandError;
+use crate::up::{UpArgs, UpSettings, running_store};
+
+/// The database that an operator's command works on: `DATABASE_URL`, else that of the store running on the data folder.
+fn operator_database(global: &Global) -> Result<SecretString, CommandError> {
+    let settings = UpSettings::load(global, &UpArgs::default())?;
+    match settings.database_url {
+        Some(url) => Ok(url),
+        None => Ok(SecretString::from(running_store(&settings.data)?.database_url)),
+    }
+}
+
+/// A small pool for one command.
+fn operator_pool(global: &Global) -> Result<registry_db::Pool, CommandError> {
+    let url = operator_database(global)?;
+    Ok(registry_db::Pool::new(url, 4).map_err(anyhow::Error::from)?)
+}

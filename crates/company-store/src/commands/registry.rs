@@ -1,0 +1,213 @@
+//! `registry`: onboard and manage registry namespaces.
+
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use clap::{Args, Subcommand};
+use reqwest::Method;
+use serde_json::{Map, Value, json};
+
+use crate::cli::Global;
+use crate::client::Client;
+use crate::exit::{CommandError, Exit};
+use crate::output::{Output, table, text};
+
+/// How long `registry test` waits for the worker.
+const TEST_WAIT: Duration = Duration::from_secs(90);
+
+#[derive(Debug, Subcommand)]
+pub enum RegistryCommand {
+    /// Allow a namespace: `ghcr.io/my-org/*` or one repository.
+    Add(AddArgs),
+    /// List the organization's namespaces.
+    List,
+    /// Show one namespace.
+    Show(IdArgs),
+    /// Change credential, signature policy or confirmed token hosts.
+    Set(SetArgs),
+    /// Let the worker try the namespace, and print what it found.
+    Test(IdArgs),
+    /// Superuser: accept a pending namespace.
+    Approve(IdArgs),
+    /// Superuser: stop publishing from a namespace.
+    Suspend(IdArgs),
+    /// Remove a namespace; what was published stays.
+    Remove(IdArgs),
+}
+
+#[derive(Debug, Args)]
+pub struct AddArgs {
+    pub pattern: String,
+    /// `ghcr`, `dockerhub`, `ecr` or `generic`.
+    #[arg(long, default_value = "generic")]
+    pub provider: String,
+    #[command(flatten)]
+    pub change: ChangeArgs,
+}
+
+#[derive(Debug, Args)]
+pub struct SetArgs {
+    pub id: String,
+    /// Forget the stored credential.
+    #[arg(long, conflicts_with = "username")]
+    pub clear_credential: bool,
+    /// Allow the credential to be shown to this token host, as a test reported it.
+    #[arg(long, value_name = "HOST")]
+    pub confirm_token_host: Vec<String>,
+    #[command(flatten)]
+    pub change: ChangeArgs,
+}
+
+#[derive(Debug, Args)]
+pub struct ChangeArgs {
+    /// User name of the read credential.
+    #[arg(long, requires = "token_file")]
+    pub username: Option<String>,
+    /// File that holds the token of the read credential.
+    #[arg(long, requires = "username", value_name = "FILE")]
+    pub token_file: Option<PathBuf>,
+    /// JSON file with the signature policy.
+    #[arg(long, value_name = "FILE")]
+    pub signature_policy: Option<PathBuf>,
+    /// Require a signature by this public key (PEM file); may be given several times.
+    #[arg(long, value_name = "FILE", conflicts_with = "signature_policy")]
+    pub require_key: Vec<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub struct IdArgs {
+    pub id: String,
+}
+
+/// # Errors
+/// What the store refuses, or why it cannot be asked.
+pub async fn run(global: &Global, output: Output, command: RegistryCommand) -> Result<Exit, CommandError> {
+    let mut client = Client::new(global)?;
+    let organization = client.organization().await?;
+    let base = format!("/v1/orgs/{organization}/registries");
+    match command {
+        RegistryCommand::Add(args) => add(&mut client, output, &base, args).await?,
+        RegistryCommand::List => list(&mut client, output, &base).await?,
+        RegistryCommand::Show(args) => {
+            let namespace = client.get(&format!("{base}/{}", args.id)).await?;
+            output.show(&namespace, print_one)?;
+        }
+        RegistryCommand::Set(args) => set(&mut client, output, &base, args).await?,
+        RegistryCommand::Test(args) => return test(&mut client, output, &base, &args.id).await,
+        RegistryCommand::Approve(args) => {
+            let namespace = client.post(&format!("{base}/{}/approve", args.id), &json!({})).await?;
+            output.show(&namespace, print_one)?;
+        }
+        RegistryCommand::Suspend(args) => {
+            let namespace = client.post(&format!("{base}/{}/suspend", args.id), &json!({})).await?;
+            output.show(&namespace, print_one)?;
+        }
+        RegistryCommand::Remove(args) => {
+            client.call(Method::DELETE, &format!("{base}/{}", args.id), None).await?;
+            output.show(&json!({ "removed": args.id }), |_| println!("Removed {}.", args.id))?;
+        }
+    }
+    Ok(Exit::Success)
+}
+
+async fn add(client: &mut Client, output: Output, base: &str, args: AddArgs) -> Result<(), CommandError> {
+    let mut body = args.change.body()?;
+    body.insert("pattern".to_owned(), json!(args.pattern));
+    body.insert("provider".to_owned(), json!(args.provider));
+    let namespace = client.post(base, &Value::Object(body)).await?;
+    output.show(&namespace, |namespace| {
+        print_one(namespace);
+        if text(namespace, "/state") == "pending" {
+            println!("A superuser has to approve it before anything can be published from it.");
+        }
+    })
+}
+
+async fn list(client: &mut Client, output: Output, base: &str) -> Result<(), CommandError> {
+    let namespaces = client.get(base).await?;
+    output.show(&namespaces, |namespaces| {
+        let row = |n: &Value| {
+            let fields = ["/id", "/pattern", "/provider", "/state", "/signature_policy/mode"];
+            let credential = if n["has_credential"] == true { "yes" } else { "no" };
+            let mut row: Vec<String> = fields.iter().map(|field| text(n, field).to_owned()).collect();
+            row.push(credential.to_owned());
+            row
+        };
+        let rows: Vec<_> = namespaces["items"].as_array().into_iter().flatten().map(row).collect();
+        table(&["ID", "PATTERN", "PROVIDER", "STATE", "SIGNATURES", "CREDENTIAL"], &rows);
+    })
+}
+
+async fn set(client: &mut Client, output: Output, base: &str, args: SetArgs) -> Result<(), CommandError> {
+    let mut body = args.change.body()?;
+    if args.clear_credential {
+        body.insert("credential".to_owned(), Value::Null);
+    }
+    if !args.confirm_token_host.is_empty() {
+        body.insert("confirmed_token_hosts".to_owned(), json!(args.confirm_token_host));
+    }
+    let namespace = client.call(Method::PATCH, &format!("{base}/{}", args.id), Some(&Value::Object(body))).await?;
+    output.show(&namespace, print_one)
+}
+
+async fn test(client: &mut Client, output: Output, base: &str, id: &str) -> Result<Exit, CommandError> {
+    let path = format!("{base}/{id}");
+    let before = client.get(&path).await?["last_tested_at"].clone();
+    client.post(&format!("{path}/test"), &json!({})).await?;
+    let spinner = output.spinner("The worker is trying the namespace");
+    let started = Instant::now();
+    while started.elapsed() < TEST_WAIT {
+        let namespace = client.get(&path).await?;
+        if namespace["last_tested_at"] != before {
+            spinner.finish_and_clear();
+            output.show(&namespace, print_one)?;
+            let reachable = namespace["last_test"]["reachable"] == true;
+            return Ok(if reachable { Exit::Success } else { Exit::Failure });
+        }
+        tokio::time::sleep(Duration::from_millis(300)).await;
+    }
+    spinner.finish_and_clear();
+    Err(CommandError::Usage(format!(
+        "the worker has not tried the namespace within {} seconds; is one running?",
+        TEST_WAIT.as_secs()
+    )))
+}
+
+impl ChangeArgs {
+    fn body(&self) -> Result<Map<String, Value>, CommandError> {
+        let mut body = Map::new();
+        if let (Some(username), Some(file)) = (&self.username, &self.token_file) {
+            let token = read(file)?;
+            body.insert("credential".to_owned(), json!({ "username": username, "token": token.trim_end() }));
+        }
+        if let Some(file) = &self.signature_policy {
+            let policy: Value = serde_json::from_str(&read(file)?)
+                .map_err(|e| CommandError::Usage(format!("{} is not JSON: {e}", file.display())))?;
+            body.insert("signature_policy".to_owned(), policy);
+        }
+        if !self.require_key.is_empty() {
+            let keys = self.require_key.iter().map(|file| read(file)).collect::<Result<Vec<_>, _>>()?;
+            body.insert("signature_policy".to_owned(), json!({ "mode": "required", "keys": keys }));
+        }
+        Ok(body)
+    }
+}
+
+fn read(file: &Path) -> Result<String, CommandError> {
+    std::fs::read_to_string(file).map_err(CommandError::file("read", file))
+}
+
+fn print_one(namespace: &Value) {
+    println!("{}  {}", text(namespace, "/pattern"), text(namespace, "/state"));
+    println!("  id          {}", text(namespace, "/id"));
+    println!("  provider    {}", text(namespace, "/provider"));
+    println!("  signatures  {}", text(namespace, "/signature_policy/mode"));
+    println!("  credential  {}", if namespace["has_credential"] == true { "stored" } else { "none" });
+    if let Some(test) = namespace["last_test"].as_object() {
+        println!("  last test   {}", text(namespace, "/last_tested_at"));
+        for (name, value) in test {
+            let value = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+            println!("    {name}: {value}");
+        }
+    }
+}
