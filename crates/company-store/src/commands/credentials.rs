@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 use registry_db::key_ring::{KeyRing, KeyRingSettings, reseal_all};
-use secrecy::ExposeSecret as _;
+use secrecy::{ExposeSecret as _, SecretString};
 use serde_json::json;
 
 use crate::cli::Global;
@@ -54,9 +54,33 @@ pub async fn run(global: &Global, output: Output, command: CredentialsCommand) -
 /// Appends a new key, which seals from then on; readers see the old file or the new one, never half of it.
 fn add_key(file: &std::path::Path) -> Result<String, CommandError> {
     let ring = std::fs::read_to_string(file).map_err(CommandError::file("read", file))?;
-    let id = chrono::Utc::now().format("%Y-%m-%dT%H%M%SZ").to_string();
+    let id = chrono::Utc::now().format("%Y-%m-%dT%H%M%S-%3fZ").to_string();
     let entry = KeyRing::generate_entry(&id).map_err(anyhow::Error::from)?;
     let longer = format!("{},{}\n", ring.trim().trim_end_matches(','), entry.expose_secret());
+    // A ring that does not load would leave both services without any key.
+    let settings = KeyRingSettings::Keys { current: id.clone(), keys: SecretString::from(longer.clone()) };
+    KeyRing::load(&settings).map_err(anyhow::Error::from)?;
     private_file::write(file, longer.as_bytes()).map_err(CommandError::file("write", file))?;
     Ok(id)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Two rotations in the same second once wrote the same key id twice, which no service could load.
+    #[test]
+    fn rotations_in_quick_succession_leave_a_ring_that_loads() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("key-ring");
+        std::fs::write(&file, KeyRing::generate_entry("first").unwrap().expose_secret()).unwrap();
+        for _ in 0..20 {
+            let before = std::fs::read(&file).unwrap();
+            if add_key(&file).is_err() {
+                assert_eq!(std::fs::read(&file).unwrap(), before, "a refused rotation changes nothing");
+            }
+            KeyRing::load(&KeyRingSettings::File { file: file.clone() }).unwrap();
+        }
+        assert!(std::fs::read_to_string(&file).unwrap().matches(',').count() >= 1);
+    }
 }

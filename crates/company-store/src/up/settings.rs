@@ -153,6 +153,9 @@ fn figment(global: &Global, args: &UpArgs) -> Result<Figment, CommandError> {
         .merge(Toml::file(data.join(FILE_NAME)))
         .merge(Env::raw().only(FAMILIAR_VARIABLES))
         .merge(Env::prefixed("COMPANY_STORE_").filter(|key| KNOWN.contains(&key.as_str())));
+    if global.data.is_some() {
+        figment = figment.merge(named("command line or COMPANY_STORE_DATA", json!({ "data": data })));
+    }
     if let Some(listen) = &args.listen {
         figment = figment.merge(named("command line", json!({ "listen": listen })));
     }
