@@ -4,11 +4,13 @@
 mod advisories;
 mod blob_store;
 mod crash;
+mod documents;
 mod fixtures;
 mod index;
 mod intake;
 mod intake_events;
 mod jobs;
+mod migrations;
 mod openapi;
 mod packages;
 mod pages;
