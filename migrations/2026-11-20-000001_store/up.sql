@@ -370,12 +370,15 @@ CREATE TABLE version_manifests (
     -- `image` (index or image manifest of the version), `referrer` (signatures, verdict).
     role text NOT NULL,
     platform text,
+    -- The manifest that this one belongs to by its tag only (signatures in cosign's older form); others name it themselves.
+    subject text,
     CONSTRAINT version_manifests_pkey PRIMARY KEY (version_id, digest),
     CONSTRAINT version_manifests_version_id_fkey FOREIGN KEY (version_id) REFERENCES versions (id),
     CONSTRAINT version_manifests_digest_fkey FOREIGN KEY (digest) REFERENCES manifests (digest),
     CONSTRAINT version_manifests_role_check CHECK (role IN ('image', 'referrer'))
 );
 CREATE INDEX version_manifests_digest_idx ON version_manifests (digest);
+CREATE INDEX version_manifests_subject_idx ON version_manifests (subject) WHERE subject IS NOT NULL;
 
 CREATE TABLE version_blobs (
     version_id uuid NOT NULL,

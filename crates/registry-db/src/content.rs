@@ -33,7 +33,7 @@ pub struct NewManifest {
     pub digest: Digest,
     pub media_type: String,
     pub bytes: Vec<u8>,
-    /// The manifest that this one refers to.
+    /// The manifest that this one says it refers to.
     pub subject: Option<Digest>,
     pub artifact_type: Option<String>,
     pub annotations: Value,
@@ -64,6 +64,9 @@ pub struct LinkedManifest {
     pub role: ManifestRole,
     /// `os/architecture[/variant]` of an image manifest.
     pub platform: Option<String>,
+    /// The manifest that this one belongs to by its tag only. A fact of the version: elsewhere the same bytes may lie under
+    /// another tag.
+    pub subject: Option<Digest>,
 }
 
 /// The sizes in bytes of those of `digests` whose bytes lie in the object store.
@@ -172,6 +175,7 @@ pub async fn link_version(
                 version_manifests::digest.eq(manifest.digest.to_string()),
                 version_manifests::role.eq(manifest.role.as_str()),
                 version_manifests::platform.eq(&manifest.platform),
+                version_manifests::subject.eq(manifest.subject.as_ref().map(Digest::to_string)),
             )
         })
         .collect();

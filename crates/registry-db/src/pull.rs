@@ -170,8 +170,11 @@ pub async fn referrers(conn: &mut Connection, repository: &Repository, subject: 
     }
     let rows: Vec<Row> = diesel::sql_query(
         "SELECT m.digest, m.media_type, m.bytes, m.artifact_type, m.annotations FROM manifests m \
-         WHERE m.subject = $1 AND EXISTS (SELECT 1 FROM version_manifests vm JOIN versions v ON v.id = vm.version_id \
-           WHERE vm.digest = m.digest AND v.package_id = $2 AND v.state = 'active') \
+         WHERE m.digest IN (SELECT digest FROM manifests WHERE subject = $1 \
+             UNION SELECT digest FROM version_manifests WHERE subject = $1) \
+           AND EXISTS (SELECT 1 FROM version_manifests vm JOIN versions v ON v.id = vm.version_id \
+             WHERE vm.digest = m.digest AND v.package_id = $2 AND v.state = 'active' \
+               AND (m.subject = $1 OR vm.subject = $1)) \
          ORDER BY m.digest",
     )
     .bind::<Text, _>(subject.to_string())

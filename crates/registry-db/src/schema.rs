@@ -401,6 +401,7 @@ diesel::table! {
         digest -> Text,
         role -> Text,
         platform -> Nullable<Text>,
+        subject -> Nullable<Text>,
     }
 }
 

@@ -85,6 +85,7 @@ async fn attach_verdict(run: &Run<'_>, case: &mut Case, envelope: &Envelope) -> 
         digest: referrer.manifest.digest,
         role: ManifestRole::Referrer,
         platform: None,
+        subject: None,
     });
     Ok(())
 }

@@ -95,15 +95,11 @@ async fn documents(
         is_fully_read: case.incomplete.is_empty(),
         created: run.started_at,
     };
-    let forms = [
-        (SbomFormat::CycloneDx, sbom::CYCLONEDX_MEDIA_TYPE, sbom::cyclonedx(&input)),
-        (SbomFormat::Spdx, sbom::SPDX_MEDIA_TYPE, sbom::spdx(&input)),
-    ];
-    let mut documents = Vec::new();
-    for (kind, media_type, document) in forms {
-        documents.push(store(run, kind, media_type, &document).await?);
-    }
-    Ok(documents)
+    let (cyclonedx, spdx) = tokio::try_join!(
+        store(run, SbomFormat::CycloneDx, sbom::CYCLONEDX_MEDIA_TYPE, sbom::cyclonedx(&input)),
+        store(run, SbomFormat::Spdx, sbom::SPDX_MEDIA_TYPE, sbom::spdx(&input)),
+    )?;
+    Ok(vec![cyclonedx, spdx])
 }
 
 fn operating_system(distribution: &Distribution) -> OperatingSystem<'_> {
@@ -114,7 +110,7 @@ fn operating_system(distribution: &Distribution) -> OperatingSystem<'_> {
     }
 }
 
-async fn store(run: &Run<'_>, kind: SbomFormat, media_type: &str, document: &Value) -> Result<Document, StepError> {
+async fn store(run: &Run<'_>, kind: SbomFormat, media_type: &str, document: Value) -> Result<Document, StepError> {
     let bytes = Bytes::from(document.to_string());
     let digest = Digest::sha256_of(&bytes);
     let size = bytes.len() as u64;

@@ -1,15 +1,13 @@
 //! Manifests in the form in which they are kept.
 
 use registry_db::content::NewManifest;
-use registry_types::digest::Digest;
 use serde_json::Value;
 
 use crate::source::RawManifest;
 use crate::source::manifest::{Manifest, Platform};
 
-/// `subject` is for those that refer to an image by their tag only.
-pub(super) fn manifest_row(raw: &RawManifest, subject: Option<&Digest>) -> NewManifest {
-    let (own_subject, artifact_type) = match &raw.content {
+pub(super) fn manifest_row(raw: &RawManifest) -> NewManifest {
+    let (subject, artifact_type) = match &raw.content {
         Manifest::Index(index) => (index.subject.as_ref(), None),
         Manifest::Image(image) => {
             // The distribution specification's rule for the type in a list of referrers.
@@ -22,7 +20,7 @@ pub(super) fn manifest_row(raw: &RawManifest, subject: Option<&Digest>) -> NewMa
         digest: raw.digest.clone(),
         media_type: raw.media_type.clone(),
         bytes: raw.bytes.to_vec(),
-        subject: subject.or(own_subject.map(|subject| &subject.digest)).cloned(),
+        subject: subject.map(|subject| subject.digest.clone()),
         artifact_type,
         annotations: document
             .get("annotations")

@@ -85,7 +85,7 @@ pub(super) async fn resolve(
     let image = image::resolve(&access.registry, &target)
         .await
         .map_err(|error| StepError::of_source(CheckName::Image, RULE, error))?;
-    let rows: Vec<_> = image.nodes().iter().map(|node| manifest_row(&node.raw, None)).collect();
+    let rows: Vec<_> = image.nodes().iter().map(|node| manifest_row(&node.raw)).collect();
     content::insert_manifests(&mut *run.pipeline.pool.get().await?, &rows).await?;
     let root = &image.root().raw;
     case.image = Some(PinnedImage {

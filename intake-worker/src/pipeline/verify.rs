@@ -12,7 +12,7 @@ use super::mirror::manifest_row;
 use super::resolve::SourceAccess;
 use super::step_error::StepError;
 use crate::job_error::JobError;
-use crate::signatures::{self, SignatureArtifact, Subjects};
+use crate::signatures::{self, Attachment, SignatureArtifact, Subjects};
 use crate::source::FailureClass;
 use crate::source::image::ImageTree;
 
@@ -20,8 +20,26 @@ use crate::source::image::ImageTree;
 #[derive(Serialize, Deserialize)]
 pub(super) struct Verified {
     check: CheckResult,
-    manifests: Vec<Digest>,
+    manifests: Vec<Mirrored>,
     blobs: Vec<Digest>,
+}
+
+/// A signature or attestation that the store keeps.
+#[derive(Serialize, Deserialize)]
+struct Mirrored {
+    digest: Digest,
+    /// The image whose tag it lies under; `None` where it names the image itself.
+    subject: Option<Digest>,
+}
+
+impl Mirrored {
+    fn of(artifact: &SignatureArtifact) -> Self {
+        let subject = match artifact.attachment {
+            Attachment::Tag(_) => Some(artifact.subject.clone()),
+            Attachment::Referrer => None,
+        };
+        Self { digest: artifact.manifest.digest.clone(), subject }
+    }
 }
 
 pub(super) async fn verify(run: &Run<'_>, access: &SourceAccess, image: &ImageTree) -> Result<Verified, StepError> {
@@ -36,7 +54,7 @@ pub(super) async fn verify(run: &Run<'_>, access: &SourceAccess, image: &ImageTr
             mirror(run, &report.artifacts).await?;
             Verified {
                 check: report.check,
-                manifests: report.artifacts.iter().map(|artifact| artifact.manifest.digest.clone()).collect(),
+                manifests: report.artifacts.iter().map(Mirrored::of).collect(),
                 blobs: blobs(&report.artifacts).map(|(digest, _)| digest.clone()).collect(),
             }
         }
@@ -54,10 +72,10 @@ pub(super) async fn verify(run: &Run<'_>, access: &SourceAccess, image: &ImageTr
 
 /// Puts the step's result into the case.
 pub(super) fn keep(case: &mut Case, verified: Verified) {
-    let referrer =
-        |digest: &Digest| LinkedManifest { digest: digest.clone(), role: ManifestRole::Referrer, platform: None };
-    case.manifests.extend(verified.manifests.iter().map(referrer));
-    case.attestations = verified.manifests;
+    for Mirrored { digest, subject } in verified.manifests {
+        case.attestations.push(digest.clone());
+        case.manifests.push(LinkedManifest { digest, role: ManifestRole::Referrer, platform: None, subject });
+    }
     case.blobs.extend(verified.blobs);
     case.recorded.push(CheckName::Signature);
     case.checks.push(verified.check);
@@ -75,8 +93,7 @@ async fn mirror(run: &Run<'_>, artifacts: &[SignatureArtifact]) -> Result<(), St
     for (digest, bytes) in blobs(artifacts) {
         run.pipeline.blobs.put(&ObjectKey::Blob(digest.clone()), bytes.clone()).await?;
     }
-    let rows: Vec<_> =
-        artifacts.iter().map(|artifact| manifest_row(&artifact.manifest, Some(&artifact.subject))).collect();
+    let rows: Vec<_> = artifacts.iter().map(|artifact| manifest_row(&artifact.manifest)).collect();
     let mut conn = run.pipeline.pool.get().await?;
     for (digest, bytes) in blobs(artifacts) {
         content::insert_blob(&mut conn, digest, bytes.len() as u64).await?;

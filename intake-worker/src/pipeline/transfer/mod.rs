@@ -86,7 +86,7 @@ pub(super) fn keep(case: &mut Case, image: &ImageTree, layers: &Layers) {
             ManifestRole::Index { .. } | ManifestRole::Artifact { .. } => None,
         };
         let digest = node.raw.digest.clone();
-        case.manifests.push(LinkedManifest { digest, role: LinkRole::Image, platform });
+        case.manifests.push(LinkedManifest { digest, role: LinkRole::Image, platform, subject: None });
     }
     case.blobs.extend(image.blobs().into_iter().map(|blob| blob.digest.clone()));
     case.recorded.push(CheckName::Archive);
