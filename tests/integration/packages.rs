@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use store_tests::client::{Answer, StoreClient};
 use store_tests::shelf::{Shelf, described};
 use store_tests::store::{Organization, Store};
+use store_tests::wait;
 
 async fn numbers(client: &StoreClient, package: &str) -> Vec<(String, String)> {
     let versions = client.get(&format!("/v1/packages/{package}/versions")).await.expect(200);
@@ -48,8 +49,11 @@ async fn a_yanked_version_leaves_the_index_and_can_no_longer_be_pulled() {
     assert_eq!(anybody.get("/index.json").await.expect(200)["modules"][0]["version"], "1.1.0");
 
     acme.developer.post(path, body()).await.expect(204);
-    // At once: the process that yanked looks again.
-    assert_eq!(anybody.get("/index.json").await.expect(200)["modules"][0]["version"], "1.0.0");
+    wait::until("the index without it", async || {
+        let index = anybody.get("/index.json").await.expect(200);
+        (index["modules"][0]["version"] == "1.0.0").then_some(())
+    })
+    .await;
     assert_eq!(anybody.get("/v2/acme/tool/manifests/1.1.0").await.status, 404);
     assert_eq!(anybody.get("/v2/acme/tool/manifests/1.0.0").await.status, 200);
     let package = anybody.get("/v1/packages/acme/tool").await.expect(200);

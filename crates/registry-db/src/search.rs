@@ -23,7 +23,7 @@ use crate::{Connection, DbResult, listing};
 const MAX_WORDS: usize = 12;
 
 /// Newest matches that are put into the order of their score.
-const RANKED: i64 = 1_000;
+const RANKED: i64 = 500;
 /// The same, of packages whose name begins like the query.
 const RANKED_BY_NAME: i64 = 100;
 

@@ -20,10 +20,12 @@ use crate::state::AppState;
 
 /// For so long a rendering is taken for current without a look at the database.
 const FRESH: Duration = Duration::from_millis(100);
+/// And for so many times as long as the look took: rendering a large store must not keep a core busy.
+const FRESH_PER_LOOK: u32 = 2;
 /// After a failed look the database is left alone for so long.
-const AFTER_FAILURE: Duration = Duration::from_secs(2);
+const AFTER_FAILURE: Duration = Duration::from_secs(5);
 /// So long a request waits for a look, if there is a rendering to fall back on.
-const PATIENCE: Duration = Duration::from_millis(500);
+const PATIENCE: Duration = Duration::from_secs(2);
 
 pub(crate) struct IndexCache {
     current: RwLock<Option<Arc<Rendering>>>,
@@ -71,15 +73,17 @@ impl IndexCache {
         let (state, revision) = (state.clone(), held.revision);
         let look = tokio::spawn(async move {
             let _looking = looking;
+            let began = Instant::now();
             let looked = state.index.look(&state, Some(revision)).await;
-            state.index.settle(looked)
+            state.index.settle(looked, began.elapsed())
         });
         tokio::time::timeout(PATIENCE, look).await.ok()?.ok()?
     }
 
     async fn first(&self, state: &AppState) -> Result<Arc<Rendering>, Problem> {
+        let began = Instant::now();
         let looked = self.look(state, None).await;
-        if let Some(rendering) = self.settle(looked) {
+        if let Some(rendering) = self.settle(looked, began.elapsed()) {
             return Ok(rendering);
         }
         let rendering = stored(state).await?;
@@ -108,10 +112,10 @@ impl IndexCache {
     }
 
     /// Keeps what a look gave, and says when the next one is due.
-    fn settle(&self, looked: Result<Option<Arc<Rendering>>, Problem>) -> Option<Arc<Rendering>> {
+    fn settle(&self, looked: Result<Option<Arc<Rendering>>, Problem>, took: Duration) -> Option<Arc<Rendering>> {
         match looked {
             Ok(rendering) => {
-                self.rest(FRESH);
+                self.rest(FRESH.max(took * FRESH_PER_LOOK));
                 if let Some(rendering) = &rendering {
                     self.keep(Arc::clone(rendering));
                 }
