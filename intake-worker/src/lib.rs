@@ -70,7 +70,8 @@ pub enum WorkerError {
 pub async fn run(settings: WorkerSettings, shutdown: impl Future<Output = ()>) -> Result<(), WorkerError> {
     settings.check()?;
     let metrics = Arc::new(Metrics::default());
-    let pool = Pool::new(settings.database_url.clone(), connections(&settings))?;
+    // Lost progress is made again; decisions wait for the disk.
+    let pool = Pool::with_lazy_commits(settings.database_url.clone(), connections(&settings))?;
     let pipeline = pipeline(&settings, pool.clone(), Arc::clone(&metrics)).await?;
     housekeeping::plan(&mut *pool.get().await?, true).await?;
     let worker = Worker {

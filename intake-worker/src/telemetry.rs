@@ -35,7 +35,7 @@ pub fn start_log(profile: Profile) {
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct JobLabels {
     kind: &'static str,
-    /// `done`, `retried`, `failed`, `given_back`, `lease_lost`.
+    /// `done`, `retried`, `failed`, `given_back`, `lease_lost`, `unended`.
     ending: &'static str,
 }
 

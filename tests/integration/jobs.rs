@@ -9,6 +9,8 @@ use registry_db::{Connection, DbError, Pool, transaction};
 use registry_types::ids::{IntakeId, JobId, RegistryNamespaceId};
 use registry_types::job::{JobKind, JobPayload};
 use store_tests::postgres::Database;
+use store_tests::store::Store;
+use store_tests::wait;
 use tokio::sync::Barrier;
 
 /// Longer than any test: such a lease runs out only when the test says so.
@@ -259,4 +261,30 @@ async fn enqueueing_and_giving_back_wake_who_listens() {
     let job = queue.claim().await.unwrap();
     jobs::give_back(&mut *queue.connection().await, job.lease).await.unwrap();
     assert_eq!(listener.next().await.unwrap(), "intake");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_job_that_nobody_can_read_is_given_up_and_holds_nobody_up() {
+    let store = Store::start().await;
+    let client = store.database.connect().await;
+    let unreadable = JobId::new();
+    let sql = "INSERT INTO jobs (id, kind, payload, max_attempts) VALUES ($1, 'intake', '{}', 2)";
+    client.execute(sql, &[&unreadable.0]).await.unwrap();
+    wait::until("the job to be given up", async || {
+        let left = client.query("SELECT 1 FROM jobs WHERE id = $1", &[&unreadable.0]).await.unwrap();
+        left.is_empty().then_some(())
+    })
+    .await;
+    let sql = "SELECT details FROM audit_entries WHERE action = 'job.failed' AND subject = $1";
+    let row = client.query_one(sql, &[&format!("job:{unreadable}")]).await.unwrap();
+    assert_eq!(row.get::<_, serde_json::Value>(0)["attempts"], 2);
+    // The worker still works.
+    let pool = Pool::new(store.database.url().clone(), 1).unwrap();
+    let test = JobPayload::RegistryTest { namespace: RegistryNamespaceId::new() };
+    jobs::enqueue(&mut *pool.get().await.unwrap(), &test, Enqueue::default()).await.unwrap();
+    wait::until("the next job to be done", async || {
+        let left = client.query("SELECT 1 FROM jobs WHERE kind = 'registry_test'", &[]).await.unwrap();
+        left.is_empty().then_some(())
+    })
+    .await;
 }

@@ -2,6 +2,7 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use intake_worker::verdict::VerdictKey;
 use p256::ecdsa::signature::Verifier as _;
 use p256::ecdsa::{Signature, VerifyingKey};
 use p256::pkcs8::DecodePublicKey as _;
@@ -11,6 +12,7 @@ use registry_types::policy::Policy;
 use serde_json::{Value, json};
 use store_tests::client::StoreClient;
 use store_tests::image::{Image, PushedImage};
+use store_tests::object_server::interop_tool;
 use store_tests::registry::Registry;
 use store_tests::store::{Organization, Store, module_manifest, text};
 
@@ -170,4 +172,41 @@ async fn an_outage_that_outlasts_every_attempt_ends_as_a_failure_and_not_as_a_ve
     assert!(text(&intake["failure_reason"]).contains("registry"), "{intake:#}");
     let verdicts = store.database.connect().await.query("SELECT 1 FROM verdicts", &[]).await.unwrap();
     assert!(verdicts.is_empty());
+}
+
+/// The tool that people verify attestations with finds the verdict under the image and accepts it for the store's key
+/// only.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn interop_cosign_verifies_the_verdict() {
+    let Some(cosign) = interop_tool("cosign") else { return };
+    let (store, acme, registry) = onboarded().await;
+    let manifest = module_manifest("ranker", "1.0.0");
+    let image = push(&registry, &manifest, "1.0.0").await;
+    assert_eq!(acme.intake(&manifest, &image.reference).await["outcome"], "active");
+
+    let folder = tempfile::tempdir().unwrap();
+    let keys = store.root.get("/v1/verdict-keys").await.expect(200);
+    let other = VerdictKey::from_pem(&VerdictKey::generate_pem().unwrap()).unwrap();
+    let name = format!("{}/acme/ranker@{}", store.url().authority(), image.manifest.digest);
+    for (key, is_the_stores) in
+        [(text(&keys["items"][0]["public_key"]), true), (other.public_key_pem().to_owned(), false)]
+    {
+        let file = folder.path().join("key.pub");
+        std::fs::write(&file, key).unwrap();
+        let run = tokio::process::Command::new(&cosign)
+            .args([
+                "verify-attestation",
+                "--insecure-ignore-tlog",
+                "--allow-http-registry",
+                "--type",
+                PREDICATE,
+                "--key",
+            ])
+            .args([file.as_os_str(), name.as_ref()])
+            .env("HOME", folder.path())
+            .output()
+            .await
+            .unwrap();
+        assert_eq!(run.status.success(), is_the_stores, "{}", String::from_utf8_lossy(&run.stderr));
+    }
 }

@@ -100,16 +100,16 @@ pub async fn held_catalogs(
     rows.into_iter().map(|(digest, catalog)| Ok((stored("digest", &digest)?, catalog))).collect()
 }
 
-/// Records a blob whose upload is complete.
+/// Records blobs whose upload is complete, with their sizes in bytes.
 ///
 /// # Errors
 /// When the database refuses.
-pub async fn insert_blob(conn: &mut Connection, digest: &Digest, size: u64) -> DbResult<()> {
-    diesel::insert_into(blobs::table)
-        .values((blobs::digest.eq(digest.to_string()), blobs::size_bytes.eq(signed(size)?)))
-        .on_conflict_do_nothing()
-        .execute(conn)
-        .await?;
+pub async fn insert_blobs(conn: &mut Connection, new: &[(Digest, u64)]) -> DbResult<()> {
+    let rows = new
+        .iter()
+        .map(|(digest, size)| Ok((blobs::digest.eq(digest.to_string()), blobs::size_bytes.eq(signed(*size)?))))
+        .collect::<DbResult<Vec<_>>>()?;
+    diesel::insert_into(blobs::table).values(rows).on_conflict_do_nothing().execute(conn).await?;
     Ok(())
 }
 

@@ -32,4 +32,4 @@ pub mod users;
 pub mod verdicts;
 
 pub use error::{DbError, DbResult};
-pub use pool::{Connection, Pool, TransactionBody, migrate, revert_all, transaction};
+pub use pool::{Connection, Pool, TransactionBody, durable, migrate, revert_all, transaction};

@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
-use diesel_async::pooled_connection::AsyncDieselConnectionManager;
+use diesel::{ConnectionError, ConnectionResult};
 use diesel_async::pooled_connection::deadpool;
+use diesel_async::pooled_connection::{AsyncDieselConnectionManager, ManagerConfig};
 use diesel_async::{AsyncConnection, AsyncMigrationHarness, AsyncPgConnection, TransactionManager as _};
 use diesel_migrations::{EmbeddedMigrations, MigrationHarness as _, embed_migrations};
 use secrecy::{ExposeSecret as _, SecretString};
@@ -28,7 +29,22 @@ impl Pool {
     /// # Errors
     /// When the pool cannot be built.
     pub fn new(url: SecretString, max_connections: usize) -> DbResult<Self> {
-        let manager = AsyncDieselConnectionManager::<AsyncPgConnection>::new(url.expose_secret());
+        Self::build(url, max_connections, ManagerConfig::default())
+    }
+
+    /// A pool whose commits do not wait for the disk: a crash of the database may lose the last fraction of a second, never
+    /// part of a transaction. For work that is then simply done again; what must not be lost says so with [`durable`].
+    ///
+    /// # Errors
+    /// When the pool cannot be built.
+    pub fn with_lazy_commits(url: SecretString, max_connections: usize) -> DbResult<Self> {
+        let mut config = ManagerConfig::default();
+        config.custom_setup = Box::new(|url| Box::pin(establish_lazy(url.to_owned())));
+        Self::build(url, max_connections, config)
+    }
+
+    fn build(url: SecretString, max_connections: usize, config: ManagerConfig<AsyncPgConnection>) -> DbResult<Self> {
+        let manager = AsyncDieselConnectionManager::new_with_config(url.expose_secret(), config);
         let inner = deadpool::Pool::builder(manager)
             .max_size(max_connections)
             .wait_timeout(Some(Duration::from_secs(5)))
@@ -64,6 +80,24 @@ impl Pool {
     pub async fn dedicated(&self) -> DbResult<Connection> {
         AsyncPgConnection::establish(self.url.expose_secret()).await.map_err(|e| DbError::Unavailable(Box::new(e)))
     }
+}
+
+async fn establish_lazy(url: String) -> ConnectionResult<AsyncPgConnection> {
+    use diesel_async::RunQueryDsl as _;
+    let mut connection = AsyncPgConnection::establish(&url).await?;
+    let off = diesel::sql_query("SET synchronous_commit = off");
+    off.execute(&mut connection).await.map_err(ConnectionError::CouldntSetupConfiguration)?;
+    Ok(connection)
+}
+
+/// Lets the commit of the current transaction wait for the disk, and with it all that was committed before.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn durable(conn: &mut Connection) -> DbResult<()> {
+    use diesel_async::RunQueryDsl as _;
+    diesel::sql_query("SET LOCAL synchronous_commit = on").execute(conn).await?;
+    Ok(())
 }
 
 /// An async closure over a connection whose future may move between threads. Implemented for every such closure; it only

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use blob_store::BlobStore;
 use chrono::{DateTime, Utc};
-use registry_db::content::LinkedManifest;
+use registry_db::content::{LinkedManifest, NewManifest};
 use registry_db::intakes::{self, Document, IntakeWork, StepRecord};
 use registry_db::jobs::{self, ClaimedJob};
 use registry_db::key_ring::KeyRing;
@@ -111,6 +111,9 @@ pub(super) struct Case {
     pub(super) attestations: Vec<Digest>,
     pub(super) manifests: Vec<LinkedManifest>,
     pub(super) blobs: Vec<Digest>,
+    /// Manifests and blobs that are recorded with the decision.
+    pub(super) new_manifests: Vec<NewManifest>,
+    pub(super) new_blobs: Vec<(Digest, u64)>,
     pub(super) components: Vec<Component>,
     /// Why the components may not be all.
     pub(super) incomplete: Vec<image_scan::merge::Incomplete>,

@@ -2,7 +2,7 @@
 
 use blob_store::ObjectKey;
 use chrono::Utc;
-use registry_db::content::{self, LinkedManifest, ManifestRole};
+use registry_db::content::{LinkedManifest, ManifestRole};
 use registry_db::intakes::{self, Ending, NewContent};
 use registry_db::transaction;
 use registry_db::verdicts::NewVerdict;
@@ -11,7 +11,7 @@ use registry_types::verdict::{self, Decision};
 
 use super::context::{Case, Run};
 use crate::job_error::JobError;
-use crate::verdict::{Envelope, Judgement, PAYLOAD_TYPE, Subject, attach, statement};
+use crate::verdict::{Envelope, Judgement, PAYLOAD_TYPE, Subject, VerdictReferrer, attach, statement};
 
 pub(super) async fn decide(run: &Run<'_>, mut case: Case) -> Result<(), JobError> {
     let started = Utc::now();
@@ -67,26 +67,21 @@ fn sign(run: &Run<'_>, case: &Case, decision: &Decision) -> Envelope {
     run.pipeline.verdict_key.sign(PAYLOAD_TYPE, payload)
 }
 
-/// Puts the verdict beside the mirrored image, as a referrer. Rows by digest: what is not linked is seen by nobody.
+/// Puts the verdict beside the mirrored image, as a referrer.
 async fn attach_verdict(run: &Run<'_>, case: &mut Case, envelope: &Envelope) -> Result<(), JobError> {
     let Some(image) = &case.image else { return Ok(()) };
     let subject = Subject { media_type: &image.media_type, digest: &image.digest, size: image.manifest_size };
-    let referrer = attach(envelope, &run.pipeline.verdict_key, subject, Utc::now());
-    for (digest, bytes) in &referrer.blobs {
-        run.pipeline.blobs.put(&ObjectKey::Blob(digest.clone()), bytes.clone()).await?;
-    }
-    let mut conn = run.pipeline.pool.get().await?;
-    for (digest, bytes) in &referrer.blobs {
-        content::insert_blob(&mut conn, digest, bytes.len() as u64).await?;
-    }
-    content::insert_manifests(&mut conn, std::slice::from_ref(&referrer.manifest)).await?;
-    case.blobs.extend(referrer.blobs.into_iter().map(|(digest, _)| digest));
-    case.manifests.push(LinkedManifest {
-        digest: referrer.manifest.digest,
-        role: ManifestRole::Referrer,
-        platform: None,
-        subject: None,
+    let VerdictReferrer { manifest, blobs } = attach(envelope, &run.pipeline.verdict_key, subject, Utc::now());
+    let puts = blobs.iter().map(|(digest, bytes)| {
+        let key = ObjectKey::Blob(digest.clone());
+        async move { run.pipeline.blobs.put(&key, bytes.clone()).await }
     });
+    futures_util::future::try_join_all(puts).await?;
+    case.blobs.extend(blobs.iter().map(|(digest, _)| digest.clone()));
+    case.new_blobs.extend(blobs.into_iter().map(|(digest, bytes)| (digest, bytes.len() as u64)));
+    let digest = manifest.digest.clone();
+    case.manifests.push(LinkedManifest { digest, role: ManifestRole::Referrer, platform: None, subject: None });
+    case.new_manifests.push(manifest);
     Ok(())
 }
 
@@ -105,7 +100,14 @@ fn ending(run: &Run<'_>, case: Case, decision: Decision, envelope: &Envelope) ->
         },
         steps: case.steps,
         checks: case.checks.into_iter().filter(|check| !case.recorded.contains(&check.name)).collect(),
-        content: NewContent { top, size, manifests: case.manifests, blobs: case.blobs },
+        content: NewContent {
+            top,
+            size,
+            manifests: case.manifests,
+            blobs: case.blobs,
+            new_manifests: case.new_manifests,
+            new_blobs: case.new_blobs,
+        },
         components: case.components,
         findings: case.findings,
         documents: case.documents,

@@ -1,7 +1,7 @@
 //! Step 1: the reference becomes a digest, once for the whole intake, with the manifests of all platforms.
 
 use chrono::Utc;
-use registry_db::{content, jobs, registries};
+use registry_db::{jobs, registries};
 use registry_types::digest::Digest;
 use registry_types::image_reference::ImageReference;
 use registry_types::intake::{CheckName, CheckResult, IntakeStep, Reason};
@@ -85,8 +85,7 @@ pub(super) async fn resolve(
     let image = image::resolve(&access.registry, &target)
         .await
         .map_err(|error| StepError::of_source(CheckName::Image, RULE, error))?;
-    let rows: Vec<_> = image.nodes().iter().map(|node| manifest_row(&node.raw)).collect();
-    content::insert_manifests(&mut *run.pipeline.pool.get().await?, &rows).await?;
+    case.new_manifests.extend(image.nodes().iter().map(|node| manifest_row(&node.raw)));
     let root = &image.root().raw;
     case.image = Some(PinnedImage {
         digest: root.digest.clone(),

@@ -94,10 +94,9 @@ async fn mirror(run: &Run<'_>, artifacts: &[SignatureArtifact]) -> Result<(), St
         run.pipeline.blobs.put(&ObjectKey::Blob(digest.clone()), bytes.clone()).await?;
     }
     let rows: Vec<_> = artifacts.iter().map(|artifact| manifest_row(&artifact.manifest)).collect();
+    let new_blobs: Vec<_> = blobs(artifacts).map(|(digest, bytes)| (digest.clone(), bytes.len() as u64)).collect();
     let mut conn = run.pipeline.pool.get().await?;
-    for (digest, bytes) in blobs(artifacts) {
-        content::insert_blob(&mut conn, digest, bytes.len() as u64).await?;
-    }
+    content::insert_blobs(&mut conn, &new_blobs).await?;
     content::insert_manifests(&mut conn, &rows).await?;
     Ok(())
 }

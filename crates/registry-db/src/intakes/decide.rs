@@ -16,12 +16,12 @@ use serde_json::json;
 
 use super::work::{EventKind, IntakeWork, StepRecord, insert_event, record_checks, upsert_steps};
 use crate::audit::{self, Actor, Entry};
-use crate::content::{self, LinkedManifest};
+use crate::content::{self, LinkedManifest, NewManifest};
 use crate::evidence::SbomFormat;
 use crate::jobs::{self, ClaimedJob, Lease};
 use crate::schema::{components, findings, intakes, version_documents, versions};
 use crate::verdicts::{self, NewVerdict};
-use crate::{Connection, DbError, DbResult, listing};
+use crate::{Connection, DbError, DbResult, durable, listing};
 
 /// A document of the version that already lies in the object store.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -32,15 +32,19 @@ pub struct Document {
     pub size: u64,
 }
 
-/// What of a decided version `/v2` may serve once it is active; every manifest and blob is recorded before.
+/// What of a decided version `/v2` may serve once it is active; what is not in `new_manifests` and `new_blobs` is recorded
+/// before.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct NewContent {
     /// Digest and media type of the top manifest; `None` for packages without an image.
     pub top: Option<(Digest, String)>,
-    /// Sum of the distinct blobs.
+    /// All distinct blobs and manifests together, in bytes.
     pub size: u64,
     pub manifests: Vec<LinkedManifest>,
     pub blobs: Vec<Digest>,
+    pub new_manifests: Vec<NewManifest>,
+    /// With their sizes in bytes; they lie in the object store.
+    pub new_blobs: Vec<(Digest, u64)>,
 }
 
 /// Everything that a decided intake leaves behind.
@@ -61,6 +65,7 @@ pub struct Ending {
 /// # Errors
 /// [`DbError::Stale`] when the lease is lost or the version or the intake is no longer in the state it was worked on in.
 pub async fn decide(conn: &mut Connection, lease: Lease, work: &IntakeWork, ending: &Ending) -> DbResult<()> {
+    durable(conn).await?;
     jobs::finish(conn, lease).await?;
     settle_version(conn, work, ending).await?;
     settle_intake(conn, work, ending).await?;
@@ -91,6 +96,7 @@ pub async fn fail(
     reason: &str,
     error: &str,
 ) -> DbResult<()> {
+    durable(conn).await?;
     jobs::fail(conn, job, error).await?;
     let version = versions::table
         .filter(versions::id.eq(work.version.0))
@@ -241,9 +247,12 @@ async fn insert_findings(conn: &mut Connection, version: VersionId, rows: &[Find
 
 /// A rejected version serves nothing, and its bytes may be removed when nobody else holds them.
 async fn replace_content(conn: &mut Connection, work: &IntakeWork, ending: &Ending) -> DbResult<()> {
+    let content = &ending.content;
     match &ending.verdict.decision {
         Decision::Active { .. } | Decision::InReview { .. } => {
-            content::link_version(conn, work.version, &ending.content.manifests, &ending.content.blobs).await
+            content::insert_blobs(conn, &content.new_blobs).await?;
+            content::insert_manifests(conn, &content.new_manifests).await?;
+            content::link_version(conn, work.version, &content.manifests, &content.blobs).await
         }
         Decision::Rejected { .. } => content::unlink_version(conn, work.version).await,
     }

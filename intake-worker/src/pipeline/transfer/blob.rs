@@ -92,7 +92,7 @@ async fn read_config(
     let config = ImageConfig::parse(&descriptor.digest, &bytes)?;
     if !is_held {
         run.pipeline.blobs.put(&ObjectKey::Blob(descriptor.digest.clone()), bytes).await?;
-        content::insert_blob(&mut *run.pipeline.pool.get().await?, &descriptor.digest, descriptor.size).await?;
+        content::insert_blobs(&mut *run.pipeline.pool.get().await?, &[row(descriptor)]).await?;
     }
     Ok(config)
 }
@@ -140,7 +140,7 @@ async fn copy(
     if let Some(upload) = stored {
         upload.complete().await?;
     }
-    content::insert_blob(&mut *run.pipeline.pool.get().await?, &descriptor.digest, descriptor.size).await?;
+    content::insert_blobs(&mut *run.pipeline.pool.get().await?, &[row(descriptor)]).await?;
     Ok(())
 }
 
@@ -213,7 +213,7 @@ async fn record(run: &Run<'_>, descriptor: &Descriptor, catalog: &LayerCatalog) 
     };
     let mut conn = run.pipeline.pool.get().await?;
     transaction(&mut conn, async |conn| {
-        content::insert_blob(conn, &descriptor.digest, descriptor.size).await?;
+        content::insert_blobs(conn, &[row(descriptor)]).await?;
         content::insert_catalog(conn, &new).await
     })
     .await?;
@@ -227,6 +227,10 @@ async fn abort(upload: Option<Box<dyn Upload>>) {
     {
         tracing::debug!(%error, "an upload was not aborted");
     }
+}
+
+fn row(descriptor: &Descriptor) -> (Digest, u64) {
+    (descriptor.digest.clone(), descriptor.size)
 }
 
 fn key(descriptor: &Descriptor) -> ObjectKey {
