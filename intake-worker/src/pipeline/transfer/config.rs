@@ -46,6 +46,10 @@ impl ImageConfig {
             let first = errors.first().map(|error| error.message.clone()).unwrap_or_default();
             invalid(digest, format!("the image config is not strict JSON: {first}"))
         })?;
+        // serde reads a struct from an array as well.
+        if !document.is_object() {
+            return Err(invalid(digest, "the image config is not an object".to_owned()));
+        }
         serde_json::from_value(document)
             .map_err(|error| invalid(digest, format!("the image config cannot be read: {error}")))
     }
