@@ -281,7 +281,7 @@ async fn a_job_that_nobody_can_read_is_given_up_and_holds_nobody_up() {
     // The worker still works.
     let pool = Pool::new(store.database.url().clone(), 1).unwrap();
     let test = JobPayload::RegistryTest { namespace: RegistryNamespaceId::new() };
-    jobs::enqueue(&mut *pool.get().await.unwrap(), &test, Enqueue::default()).await.unwrap();
+    jobs::enqueue(&mut pool.get().await.unwrap(), &test, Enqueue::default()).await.unwrap();
     wait::until("the next job to be done", async || {
         let left = client.query("SELECT 1 FROM jobs WHERE kind = 'registry_test'", &[]).await.unwrap();
         left.is_empty().then_some(())

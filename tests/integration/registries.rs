@@ -126,7 +126,7 @@ async fn only_a_token_host_that_a_test_showed_can_be_confirmed() {
     let id = namespace["id"].as_str().unwrap().parse::<RegistryNamespaceId>().unwrap();
     let pool = Pool::new(store.database.url().clone(), 1).unwrap();
     let report = json!({"reachable": true, "token_host": "auth.example.org"});
-    registries::record_test(&mut *pool.get().await.unwrap(), id, &report).await.unwrap();
+    registries::record_test(&mut pool.get().await.unwrap(), id, &report).await.unwrap();
 
     confirm("evil.example.org").await.expect_problem(400, "BAD_REQUEST");
     let confirmed = confirm("auth.example.org").await.expect(200);

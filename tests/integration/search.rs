@@ -78,7 +78,7 @@ async fn every_search_goes_along_an_index() {
     for (index, filter) in cases {
         let before = uses(&sql).await;
         let pool = Pool::new(database.url().clone(), 1).unwrap();
-        search(&mut *pool.get().await.unwrap(), &Viewer::Anonymous, &filter, None, 20).await.unwrap();
+        search(&mut pool.get().await.unwrap(), &Viewer::Anonymous, &filter, None, 20).await.unwrap();
         // A server process reports its counts when it ends.
         drop(pool);
         let after = wait::until(&format!("the use of {index} for {filter:?}"), async || {
@@ -102,7 +102,7 @@ async fn pages_follow_one_another_also_while_packages_are_added() {
         shelf.version(package, "1.0.0", "active", &described("Tool", "does something", &[])).await;
     }
     let pool = Pool::new(database.url().clone(), 1).unwrap();
-    let conn = &mut *pool.get().await.unwrap();
+    let conn = &mut pool.get().await.unwrap();
     let mut added = 0;
     for filter in [Filter::default(), matching("tool"), matching("toool")] {
         let (mut seen, mut cursor) = (Vec::new(), None);
@@ -144,7 +144,7 @@ async fn the_best_match_comes_first_and_slips_are_forgiven() {
         shelf.version(package, "1.0.0", "active", &described(title, description, &["Office"])).await;
     }
     let pool = Pool::new(database.url().clone(), 1).unwrap();
-    let conn = &mut *pool.get().await.unwrap();
+    let conn = &mut pool.get().await.unwrap();
     let mut found = async |query: &str| {
         let found = first(conn, &Viewer::Anonymous, &matching(query)).await;
         found.iter().map(|package| package.name.to_string()).collect::<Vec<_>>()
@@ -178,7 +178,7 @@ async fn filters_restrict_and_add_up() {
         shelf.version(package, "1.0.0", "active", &described("", "", &[tag])).await;
     }
     let pool = Pool::new(database.url().clone(), 1).unwrap();
-    let conn = &mut *pool.get().await.unwrap();
+    let conn = &mut pool.get().await.unwrap();
     let mut found = async |filter: Filter| {
         let found = first(conn, &Viewer::Anonymous, &filter).await;
         let mut names: Vec<_> = found.iter().map(|package| package.name.to_string()).collect();
@@ -214,7 +214,7 @@ async fn nobody_finds_what_is_not_for_them() {
     }
     let member = |organization: Uuid| Viewer::Member { organizations: vec![OrganizationId(organization)] };
     let pool = Pool::new(database.url().clone(), 1).unwrap();
-    let conn = &mut *pool.get().await.unwrap();
+    let conn = &mut pool.get().await.unwrap();
     for filter in [Filter::default(), matching("words")] {
         let mut found = async |viewer: &Viewer| {
             let found = first(conn, viewer, &filter).await;
@@ -236,7 +236,7 @@ async fn a_package_shows_its_newest_active_version() {
     let acme = shelf.organization("acme", "verified").await;
     let package = shelf.package(acme, "tool", "hla-compass.module", "public").await;
     let pool = Pool::new(database.url().clone(), 1).unwrap();
-    let conn = &mut *pool.get().await.unwrap();
+    let conn = &mut pool.get().await.unwrap();
     let shown = async |conn: &mut Connection| {
         let found = first(conn, &Viewer::Anonymous, &Filter::default()).await;
         found.first().map(|found| (found.latest_version.clone().unwrap().to_string(), found.title.clone()))

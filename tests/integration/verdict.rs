@@ -112,7 +112,7 @@ async fn the_policy_in_force_decides_and_stands_in_the_verdict() {
     let mut policy = Policy::default();
     policy.permissions.network_allow = Some(vec!["*.allowed.example".to_owned()]);
     let pool = Pool::new(store.database.url().clone(), 1).unwrap();
-    store_settings::set_policy(&mut *pool.get().await.unwrap(), &policy).await.unwrap();
+    store_settings::set_policy(&mut pool.get().await.unwrap(), &policy).await.unwrap();
     let asking_for = |version: &str, host: &str| {
         let mut manifest = module_manifest("ranker", version);
         manifest["permissions"]["network"] = json!([host]);

@@ -81,13 +81,9 @@ async fn a_template_is_shown_planned_and_made_a_company() {
     let place = made.headers["location"].to_str().unwrap().to_owned();
     let (status, html) = page(&acme.developer, &place).await;
     assert_eq!(status, 200);
-    for shown in [
-        "Software Studio",
-        "Reliability and Security",
-        "5,050.00 a month in all",
-        "Restore a backup",
-        "issue created",
-    ] {
+    for shown in
+        ["Software Studio", "Reliability and Security", "5,050.00 a month in all", "Restore a backup", "issue created"]
+    {
         assert!(html.contains(shown), "{shown} is missing");
     }
     assert_balanced(&html);

@@ -5,8 +5,6 @@ mod read;
 mod work;
 
 pub use decide::{Document, Ending, NewContent, decide, fail};
-pub use read::{
-    Event, Intake, IntakeSummary, StepTiming, checks, events_after, get, latest_of_version, list, steps,
-};
-pub use work::{EventKind, IntakeWork, StepRecord, append_event, load, record_steps, start};
+pub use read::{Event, Intake, IntakeSummary, StepTiming, checks, events_after, get, latest_of_version, list, steps};
 pub(crate) use work::insert_event;
+pub use work::{EventKind, IntakeWork, StepRecord, append_event, load, record_steps, start};
