@@ -92,7 +92,8 @@ async fn a_worker_that_is_stopped_gives_its_intake_back() {
     hold.reached(1).await;
     worker.signal("TERM");
     worker.ended().await;
-    let given_back = "jobs WHERE kind = 'intake' AND (locked_until IS NULL OR locked_until <= now()) AND max_attempts - attempt = 5";
+    let given_back =
+        "jobs WHERE kind = 'intake' AND (locked_until IS NULL OR locked_until <= now()) AND max_attempts - attempt = 5";
     assert_eq!(scene.count(given_back).await, 1, "{}", worker.output());
     hold.release();
     let _next = scene.worker();
