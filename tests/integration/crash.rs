@@ -68,11 +68,13 @@ async fn a_worker_that_is_killed_at_any_of_the_source_s_answers() {
     let scene = Scene::set().await;
     let layers = scene.image.layers.iter().map(|layer| layer.digest.to_string());
     let places = ["1.0.0".to_owned(), scene.image.config.digest.to_string()].into_iter().chain(layers);
+    // All are held from the start: layers are read side by side, and none may be finished before its turn.
+    let holds: Vec<_> = places.map(|place| (scene.registry.hold(&place), place)).collect();
     let intake = scene.publish().await;
-    for place in places {
-        let mut hold = scene.registry.hold(&place);
+    for (mut hold, place) in holds {
+        let next = hold.readers() + 1;
         let worker = scene.worker();
-        hold.reached(1).await;
+        hold.reached(next).await;
         // As kill -9: no destructor runs, no connection is closed in order.
         drop(worker);
         let now = scene.acme.developer.get(&format!("/v1/intakes/{intake}")).await.expect(200);

@@ -198,9 +198,17 @@ impl Hold {
     /// Until `times` readers in all have got half of the answer and wait for the rest.
     ///
     /// # Panics
-    /// When the registry has gone.
+    /// When the registry has gone, or they do not come.
     pub async fn reached(&mut self, times: u32) {
-        self.reached.wait_for(|reached| *reached >= times).await.unwrap();
+        let reached = self.reached.wait_for(|reached| *reached >= times);
+        let reached = tokio::time::timeout(crate::wait::LIMIT, reached).await;
+        assert!(reached.is_ok_and(|gone| gone.is_ok()), "nobody came {times} times for the answer that is held");
+    }
+
+    /// How many readers have come so far.
+    #[must_use]
+    pub fn readers(&self) -> u32 {
+        *self.reached.borrow()
     }
 
     /// Lets all readers go on.

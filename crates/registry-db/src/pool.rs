@@ -29,7 +29,7 @@ impl Pool {
     /// # Errors
     /// When the pool cannot be built.
     pub fn new(url: SecretString, max_connections: usize) -> DbResult<Self> {
-        Self::build(url, max_connections, ManagerConfig::default())
+        Self::build(url, max_connections, DURABLE)
     }
 
     /// A pool whose commits do not wait for the disk: a crash of the database may lose the last fraction of a second, never
@@ -38,12 +38,12 @@ impl Pool {
     /// # Errors
     /// When the pool cannot be built.
     pub fn with_lazy_commits(url: SecretString, max_connections: usize) -> DbResult<Self> {
-        let mut config = ManagerConfig::default();
-        config.custom_setup = Box::new(|url| Box::pin(establish_lazy(url.to_owned())));
-        Self::build(url, max_connections, config)
+        Self::build(url, max_connections, LAZY)
     }
 
-    fn build(url: SecretString, max_connections: usize, config: ManagerConfig<AsyncPgConnection>) -> DbResult<Self> {
+    fn build(url: SecretString, max_connections: usize, synchronous_commit: &'static str) -> DbResult<Self> {
+        let mut config = ManagerConfig::default();
+        config.custom_setup = Box::new(move |url| Box::pin(establish(url.to_owned(), synchronous_commit)));
         let manager = AsyncDieselConnectionManager::new_with_config(url.expose_secret(), config);
         let inner = deadpool::Pool::builder(manager)
             .max_size(max_connections)
@@ -82,11 +82,21 @@ impl Pool {
     }
 }
 
-async fn establish_lazy(url: String) -> ConnectionResult<AsyncPgConnection> {
+/// Commits wait for the disk, unless the transaction or the pool says otherwise.
+const DURABLE: &str = "on";
+const LAZY: &str = "off";
+
+/// A program that froze in the middle of a transaction loses it, and with it its locks: others must be able to take its
+/// work over. Both settings in one round trip.
+async fn establish(url: String, synchronous_commit: &'static str) -> ConnectionResult<AsyncPgConnection> {
     use diesel_async::RunQueryDsl as _;
     let mut connection = AsyncPgConnection::establish(&url).await?;
-    let off = diesel::sql_query("SET synchronous_commit = off");
-    off.execute(&mut connection).await.map_err(ConnectionError::CouldntSetupConfiguration)?;
+    let settings = diesel::sql_query(
+        "SELECT set_config('synchronous_commit', $1, false), \
+         set_config('idle_in_transaction_session_timeout', '15s', false)",
+    )
+    .bind::<diesel::sql_types::Text, _>(synchronous_commit);
+    settings.execute(&mut connection).await.map_err(ConnectionError::CouldntSetupConfiguration)?;
     Ok(connection)
 }
 
