@@ -26,11 +26,7 @@ impl StepError {
     pub(crate) fn of_source(check: CheckName, rule: &str, error: SourceError) -> Self {
         match error.class() {
             FailureClass::Reject(code) => {
-                let reason = Reason::new(code, rule, error.to_string());
-                Self::refused(
-                    check,
-                    reason.fixed_by("make the image readable for the namespace's credential and publish again"),
-                )
+                Self::refused(check, Reason::new(code, rule, error.to_string()).fixed_by(advice(&error)))
             }
             FailureClass::Retry => Self::Job(JobError::outage(&error)),
             FailureClass::OurFault => Self::Job(JobError::internal("source client")(Box::new(error))),
@@ -42,6 +38,29 @@ impl StepError {
         let mut reason = Reason::new(error.code(), "archive.unambiguous", error.to_string()).in_layer(layer);
         reason.file = error.entry().map(str::to_owned);
         Self::refused(CheckName::Archive, reason.fixed_by(error.fix()))
+    }
+}
+
+/// What the author can do about a refused request.
+const fn advice(error: &SourceError) -> &'static str {
+    match error {
+        SourceError::NotFound { .. } => "push the image to this reference, or correct the reference, and publish again",
+        SourceError::AccessDenied { .. } => "give the registry namespace a credential that may pull the image",
+        SourceError::HostForbidden { .. } => {
+            "confirm the token host of the registry namespace, or have the operator allow the registry's address"
+        }
+        SourceError::LimitExceeded { .. } => "make the image smaller: fewer platforms and layers, smaller layers",
+        SourceError::ManifestInvalid { .. } => "build and push the image again with a current tool",
+        SourceError::ForeignLayer { .. } => "push the layer's bytes to the registry, as an ordinary layer",
+        SourceError::DigestMismatch { .. } | SourceError::SizeMismatch { .. } => {
+            "push the image again: the registry's copy is damaged"
+        }
+        SourceError::RateLimited { .. }
+        | SourceError::Unavailable(_)
+        | SourceError::Timeout(_)
+        | SourceError::Protocol(_)
+        | SourceError::Unsupported { .. }
+        | SourceError::Setup(_) => "publish again later",
     }
 }
 
