@@ -23,7 +23,7 @@ const KEY: &str = "housekeeping";
 /// When the database refuses.
 pub(crate) async fn plan(conn: &mut Connection, first: bool) -> DbResult<()> {
     let run_after = if first { None } else { Some(Utc::now() + INTERVAL) };
-    let how = Enqueue { run_after, dedup_key: Some(KEY.to_owned()), max_attempts: 3 };
+    let how = Enqueue { run_after, dedup_key: Some(KEY.to_owned()), max_attempts: 3, ..Enqueue::default() };
     jobs::enqueue(conn, &JobPayload::Housekeeping {}, how).await.map(|_| ())
 }
 

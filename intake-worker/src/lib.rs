@@ -27,7 +27,7 @@ use registry_types::image_reference::RegistryHost;
 use tokio::sync::Semaphore;
 
 use registry_types::settings::SettingsError;
-pub use settings::{QueueSettings, SourceRegistries, WorkerSettings};
+pub use settings::{QueueSettings, SourceRegistries, StepLimits, WorkerSettings};
 pub use telemetry::start_log;
 
 use jobs::Jobs;
@@ -75,7 +75,7 @@ pub async fn run(settings: WorkerSettings, shutdown: impl Future<Output = ()>) -
     let pipeline = pipeline(&settings, pool.clone(), Arc::clone(&metrics)).await?;
     housekeeping::plan(&mut *pool.get().await?, true).await?;
     let worker = Worker {
-        pool,
+        pool: pool.clone(),
         jobs: Arc::new(Jobs { pipeline: Arc::new(pipeline) }),
         name: format!("{}/{}", host_name(), std::process::id()),
         concurrency: settings.concurrency,
@@ -90,7 +90,7 @@ pub async fn run(settings: WorkerSettings, shutdown: impl Future<Output = ()>) -
     };
     tokio::select! {
         () = worker.run(shutdown) => Ok(()),
-        served = telemetry::serve_metrics(address, metrics) => served.map_err(WorkerError::Metrics),
+        served = telemetry::serve_metrics(address, pool, metrics) => served.map_err(WorkerError::Metrics),
     }
 }
 
@@ -119,6 +119,7 @@ async fn pipeline(settings: &WorkerSettings, pool: Pool, metrics: Arc<Metrics>) 
         verdict_key,
         profile: settings.profile,
         store,
+        step_limits: settings.steps,
         layer_slots: Arc::new(Semaphore::new(cores)),
         metrics,
     })

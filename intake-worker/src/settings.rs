@@ -7,8 +7,10 @@ use std::time::Duration;
 use blob_store::ObjectStoreSettings;
 use figment::Figment;
 use figment::providers::{Env, Format as _, Toml};
+use registry_db::jobs::ClaimLimits;
 use registry_db::key_ring::{KeyRing, KeyRingSettings};
 use registry_types::image_reference::RegistryHost;
+use registry_types::intake::IntakeStep;
 use registry_types::profile::Profile;
 use registry_types::settings::{SettingsError, SettingsFault, extract, has_default_password, is_default_password};
 use secrecy::{ExposeSecret as _, SecretString};
@@ -40,6 +42,8 @@ pub struct WorkerSettings {
     pub concurrency: usize,
     #[serde(default)]
     pub queue: QueueSettings,
+    #[serde(default)]
+    pub steps: StepLimits,
     /// How long a stop waits for work under way before it gives it back, in seconds.
     #[serde(default = "default_grace")]
     pub shutdown_grace_seconds: u64,
@@ -72,11 +76,62 @@ pub struct QueueSettings {
     pub retry_base_ms: u64,
     /// The longest wait between attempts.
     pub retry_cap_ms: u64,
+    /// Jobs of one organization that run at the same time, over all workers.
+    pub per_organization: u32,
+    /// Jobs that read from one source registry at the same time, over all workers.
+    pub per_source_host: u32,
+}
+
+/// How long a step of an intake may take, in seconds; then the attempt ends as an outage.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct StepLimits {
+    /// Pinning the reference and reading all manifests.
+    pub resolve_seconds: u64,
+    /// Finding and judging signatures.
+    pub verify_seconds: u64,
+    /// Reading all layers.
+    pub transfer_seconds: u64,
+    /// Each step that asks nobody outside the store.
+    pub other_seconds: u64,
+}
+
+impl Default for StepLimits {
+    fn default() -> Self {
+        Self { resolve_seconds: 300, verify_seconds: 300, transfer_seconds: 3_600, other_seconds: 300 }
+    }
+}
+
+impl StepLimits {
+    pub(crate) const fn of(&self, step: IntakeStep) -> Duration {
+        Duration::from_secs(match step {
+            IntakeStep::Resolve => self.resolve_seconds,
+            IntakeStep::Verify => self.verify_seconds,
+            IntakeStep::Transfer => self.transfer_seconds,
+            IntakeStep::Merge
+            | IntakeStep::Scan
+            | IntakeStep::Manifest
+            | IntakeStep::Ui
+            | IntakeStep::Policy
+            | IntakeStep::Decide => self.other_seconds,
+        })
+    }
+
+    const fn all_positive(&self) -> bool {
+        self.resolve_seconds > 0 && self.verify_seconds > 0 && self.transfer_seconds > 0 && self.other_seconds > 0
+    }
 }
 
 impl Default for QueueSettings {
     fn default() -> Self {
-        Self { lease_ms: 60_000, poll_ms: 2_000, retry_base_ms: 5_000, retry_cap_ms: 600_000 }
+        Self {
+            lease_ms: 60_000,
+            poll_ms: 2_000,
+            retry_base_ms: 5_000,
+            retry_cap_ms: 600_000,
+            per_organization: 16,
+            per_source_host: 16,
+        }
     }
 }
 
@@ -89,6 +144,10 @@ impl QueueSettings {
     #[must_use]
     pub const fn poll(&self) -> Duration {
         Duration::from_millis(self.poll_ms)
+    }
+
+    pub(crate) const fn limits(&self) -> ClaimLimits {
+        ClaimLimits { per_organization: self.per_organization, per_source_host: self.per_source_host }
     }
 }
 
@@ -124,6 +183,7 @@ impl WorkerSettings {
             sources: SourceRegistries::default(),
             concurrency: default_concurrency(),
             queue: QueueSettings::default(),
+            steps: StepLimits::default(),
             shutdown_grace_seconds: default_grace(),
             metrics_listen: None,
         }
@@ -169,6 +229,12 @@ impl WorkerSettings {
         {
             let rule = "lease_ms must be at least 1000, poll_ms positive, retry_base_ms not above retry_cap_ms";
             fault("queue", rule.to_owned());
+        }
+        if self.queue.per_organization == 0 || self.queue.per_source_host == 0 {
+            fault("queue", "per_organization and per_source_host must be positive".to_owned());
+        }
+        if !self.steps.all_positive() {
+            fault("steps", "every limit must be positive".to_owned());
         }
         for host in &self.sources.plain_http_hosts {
             if host.parse::<RegistryHost>().is_err() {

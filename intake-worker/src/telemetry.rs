@@ -3,6 +3,7 @@
 use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
 use http_body_util::Full;
@@ -17,6 +18,9 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::{Registry, Unit};
+use registry_db::jobs::{self as queue, QueueState};
+use registry_db::{DbResult, Pool};
+use registry_types::intake::IntakeStep;
 use registry_types::job::JobKind;
 use registry_types::profile::Profile;
 use tracing_subscriber::EnvFilter;
@@ -40,6 +44,24 @@ struct JobLabels {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct StepLabels {
+    step: &'static str,
+    /// `done`, `refused`, `outage`, `internal`, `lease_lost`.
+    outcome: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct KindLabels {
+    kind: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct LayerLabels {
+    /// `read`, `reused`.
+    from: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct DecisionLabels {
     decision: &'static str,
 }
@@ -50,6 +72,10 @@ pub(crate) struct Metrics {
     jobs: Family<JobLabels, Counter>,
     running: Gauge,
     durations: Histogram,
+    steps: Family<StepLabels, Histogram, fn() -> Histogram>,
+    waiting: Family<KindLabels, Gauge>,
+    oldest: Family<KindLabels, Gauge<f64, AtomicU64>>,
+    layers: Family<LayerLabels, Counter>,
     decisions: Family<DecisionLabels, Counter>,
     source_bytes: Counter,
     reused_bytes: Counter,
@@ -60,13 +86,23 @@ impl Default for Metrics {
         let mut registry = Registry::with_prefix("intake_worker");
         let jobs = Family::default();
         let running = Gauge::default();
-        // Jobs take from milliseconds to an hour.
-        let durations = Histogram::new(prometheus_client::metrics::histogram::exponential_buckets(0.02, 3.0, 12));
+        let durations = durations_histogram();
+        let steps: Family<_, _, fn() -> Histogram> = Family::new_with_constructor(durations_histogram);
+        let (waiting, oldest, layers) = (Family::default(), Family::default(), Family::default());
         let decisions = Family::default();
         let (source_bytes, reused_bytes) = (Counter::default(), Counter::default());
         registry.register("jobs", "Jobs by how they ended", jobs.clone());
         registry.register("running_jobs", "Jobs under way", running.clone());
         registry.register_with_unit("job_duration", "Time from claim to end", Unit::Seconds, durations.clone());
+        registry.register_with_unit("step_duration", "Time of an intake's steps", Unit::Seconds, steps.clone());
+        registry.register("waiting_jobs", "Jobs that are due and wait for a worker", waiting.clone());
+        registry.register_with_unit(
+            "oldest_job",
+            "How long the oldest waiting job is due",
+            Unit::Seconds,
+            oldest.clone(),
+        );
+        registry.register("layers", "Layers by where their catalog came from", layers.clone());
         registry.register("decisions", "Decided intakes", decisions.clone());
         registry.register_with_unit(
             "source_read",
@@ -75,8 +111,25 @@ impl Default for Metrics {
             source_bytes.clone(),
         );
         registry.register_with_unit("source_reused", "Blob bytes already held", Unit::Bytes, reused_bytes.clone());
-        Self { registry, jobs, running, durations, decisions, source_bytes, reused_bytes }
+        Self {
+            registry,
+            jobs,
+            running,
+            durations,
+            steps,
+            waiting,
+            oldest,
+            layers,
+            decisions,
+            source_bytes,
+            reused_bytes,
+        }
     }
+}
+
+/// Jobs and steps take from milliseconds to an hour.
+fn durations_histogram() -> Histogram {
+    Histogram::new(prometheus_client::metrics::histogram::exponential_buckets(0.02, 3.0, 12))
 }
 
 impl Metrics {
@@ -88,6 +141,26 @@ impl Metrics {
         self.running.dec();
         self.durations.observe(took.as_secs_f64());
         self.jobs.get_or_create(&JobLabels { kind: kind.as_str(), ending }).inc();
+    }
+
+    pub(crate) fn step_ended(&self, step: IntakeStep, outcome: &'static str, took: Duration) {
+        self.steps.get_or_create(&StepLabels { step: step.as_str(), outcome }).observe(took.as_secs_f64());
+    }
+
+    pub(crate) fn layer_moved(&self, is_read: bool) {
+        self.layers.get_or_create(&LayerLabels { from: if is_read { "read" } else { "reused" } }).inc();
+    }
+
+    /// Sets depth and age of the queue; kinds that are not there wait for nothing.
+    fn set_queue(&self, queue: &[QueueState]) {
+        for &kind in JobKind::ALL {
+            let state = queue.iter().find(|state| state.kind == kind);
+            let labels = KindLabels { kind: kind.as_str() };
+            let waiting = state.map_or(0, |state| i64::try_from(state.waiting).unwrap_or(i64::MAX));
+            self.waiting.get_or_create(&labels).set(waiting);
+            let oldest = state.and_then(|state| state.oldest).unwrap_or_default();
+            self.oldest.get_or_create(&labels).set(oldest.as_secs_f64());
+        }
     }
 
     pub(crate) fn decided(&self, decision: &'static str) {
@@ -111,17 +184,17 @@ impl Metrics {
 ///
 /// # Errors
 /// When the address cannot be had.
-pub(crate) async fn serve_metrics(address: SocketAddr, metrics: Arc<Metrics>) -> std::io::Result<()> {
+pub(crate) async fn serve_metrics(address: SocketAddr, pool: Pool, metrics: Arc<Metrics>) -> std::io::Result<()> {
     let listener = tokio::net::TcpListener::bind(address).await?;
     let mut connections = tokio::task::JoinSet::new();
     loop {
         let (socket, _) = listener.accept().await?;
-        let metrics = Arc::clone(&metrics);
+        let (pool, metrics) = (pool.clone(), Arc::clone(&metrics));
         while connections.try_join_next().is_some() {}
         connections.spawn(async move {
             let service = service_fn(move |request| {
-                let answer = answer(&request, &metrics);
-                async move { Ok::<_, Infallible>(answer) }
+                let (pool, metrics) = (pool.clone(), Arc::clone(&metrics));
+                async move { Ok::<_, Infallible>(answer(&request, &pool, &metrics).await) }
             });
             let connection = hyper::server::conn::http1::Builder::new()
                 .timer(TokioTimer::new())
@@ -134,16 +207,27 @@ pub(crate) async fn serve_metrics(address: SocketAddr, metrics: Arc<Metrics>) ->
     }
 }
 
-fn answer(request: &Request<Incoming>, metrics: &Metrics) -> Response<Full<Bytes>> {
+async fn answer(request: &Request<Incoming>, pool: &Pool, metrics: &Metrics) -> Response<Full<Bytes>> {
     let (status, body) = match request.uri().path() {
         "/livez" => (StatusCode::OK, "ok\n".to_owned()),
-        "/metrics" => match metrics.text() {
-            Ok(text) => (StatusCode::OK, text),
-            Err(_) => (StatusCode::INTERNAL_SERVER_ERROR, String::new()),
-        },
+        "/metrics" => {
+            // Without the database the other figures are worth the more.
+            match queue_state(pool).await {
+                Ok(queue) => metrics.set_queue(&queue),
+                Err(error) => tracing::warn!(error = &error as &dyn std::error::Error, "the queue cannot be measured"),
+            }
+            match metrics.text() {
+                Ok(text) => (StatusCode::OK, text),
+                Err(_) => (StatusCode::INTERNAL_SERVER_ERROR, String::new()),
+            }
+        }
         _ => (StatusCode::NOT_FOUND, String::new()),
     };
     let mut response = Response::new(Full::from(body));
     *response.status_mut() = status;
     response
+}
+
+async fn queue_state(pool: &Pool) -> DbResult<Vec<QueueState>> {
+    queue::queue_state(&mut *pool.get().await?).await
 }

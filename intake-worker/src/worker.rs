@@ -12,6 +12,7 @@ use registry_types::job::JobKind;
 use tokio::sync::{Notify, Semaphore};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
+use tracing::Instrument as _;
 
 use crate::backoff;
 use crate::job_error::JobError;
@@ -73,10 +74,12 @@ impl Worker {
             match self.claim().await {
                 Ok(Some(job)) => {
                     let (worker, give_back) = (Arc::clone(self), give_back.clone());
-                    running.spawn(async move {
+                    let span = job_span(&job);
+                    let work = async move {
                         let _slot = slot;
                         worker.work(&job, &give_back).await;
-                    });
+                    };
+                    running.spawn(work.instrument(span));
                     continue;
                 }
                 Ok(None) => {}
@@ -94,7 +97,7 @@ impl Worker {
 
     async fn claim(&self) -> Result<Option<ClaimedJob>, DbError> {
         let mut conn = self.pool.get().await?;
-        queue::claim(&mut conn, JobKind::ALL, &self.name, self.queue.lease()).await
+        queue::claim(&mut conn, JobKind::ALL, &self.name, self.queue.lease(), self.queue.limits()).await
     }
 
     /// Carries one job to whatever end it takes.
@@ -106,11 +109,11 @@ impl Worker {
             Err(JobError::LeaseLost) => "lease_lost",
             Err(error) => {
                 // The lease runs out by itself, and the job is tried again.
-                tracing::error!(job = %job.lease.job, error = error.chain(), "a job could not be ended");
+                tracing::error!(error = error.chain(), "a job could not be ended");
                 "unended"
             }
         };
-        tracing::debug!(job = %job.lease.job, kind = %job.kind, attempt = job.lease.attempt, ending, "job ended");
+        tracing::debug!(ending, took_ms = started.elapsed().as_millis(), "job ended");
         self.metrics.job_ended(job.kind, ending, started.elapsed());
     }
 
@@ -144,10 +147,10 @@ impl Worker {
         match error {
             JobError::LeaseLost => return Err(JobError::LeaseLost),
             JobError::Outage { .. } => {
-                tracing::info!(job = %job.lease.job, kind = %job.kind, attempt = job.lease.attempt, error = error.chain(), "attempt failed");
+                tracing::info!(error = error.chain(), "attempt failed");
             }
             JobError::Internal { .. } => {
-                tracing::error!(job = %job.lease.job, kind = %job.kind, attempt = job.lease.attempt, error = error.chain(), "attempt failed");
+                tracing::error!(error = error.chain(), "attempt failed");
             }
         }
         if job.is_last_attempt() {
@@ -175,6 +178,12 @@ impl Worker {
             }
         }
     }
+}
+
+/// Everything that is logged on a job's behalf stands in it, with the id of the call that caused the job.
+fn job_span(job: &ClaimedJob) -> tracing::Span {
+    let request_id = job.request_id.as_deref().unwrap_or_default();
+    tracing::info_span!("job", job = %job.lease.job, kind = %job.kind, attempt = job.lease.attempt, request_id)
 }
 
 /// Wakes the loop whenever a job is enqueued. Without a connection the loop polls.

@@ -3,10 +3,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use registry_db::jobs::{self, ClaimedJob, Enqueue, Lease};
+use chrono::{TimeDelta, Utc};
+use registry_db::jobs::{self, ClaimLimits, ClaimedJob, Enqueue, Lease};
 use registry_db::notifications::{Channel, Listener};
 use registry_db::{Connection, DbError, Pool, transaction};
-use registry_types::ids::{IntakeId, JobId, RegistryNamespaceId};
+use registry_types::ids::{IntakeId, JobId, OrganizationId, RegistryNamespaceId};
 use registry_types::job::{JobKind, JobPayload};
 use store_tests::postgres::Database;
 use store_tests::store::Store;
@@ -15,6 +16,9 @@ use tokio::sync::Barrier;
 
 /// Longer than any test: such a lease runs out only when the test says so.
 const LONG: Duration = Duration::from_secs(3600);
+
+/// Higher than any test reaches.
+const LIMITS: ClaimLimits = ClaimLimits { per_organization: 1_000, per_source_host: 1_000 };
 
 struct Queue {
     database: Database,
@@ -56,8 +60,17 @@ fn payload() -> JobPayload {
     JobPayload::Intake { intake: IntakeId::new() }
 }
 
+fn of(organization: OrganizationId, host: &str) -> Enqueue {
+    let source_host = Some(host.parse().unwrap());
+    Enqueue { organization: Some(organization), source_host, ..Enqueue::default() }
+}
+
 async fn claim(conn: &mut Connection) -> Option<ClaimedJob> {
-    jobs::claim(conn, JobKind::ALL, "test", LONG).await.unwrap()
+    claim_within(conn, LIMITS).await
+}
+
+async fn claim_within(conn: &mut Connection, limits: ClaimLimits) -> Option<ClaimedJob> {
+    jobs::claim(conn, JobKind::ALL, "test", LONG, limits).await.unwrap()
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -94,19 +107,86 @@ async fn many_claimers_get_each_job_once() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_claim_under_way_is_passed_over_and_not_waited_for() {
+async fn a_job_whose_late_worker_still_writes_is_passed_over_and_not_waited_for() {
     let queue = Queue::new().await;
     queue.enqueue(Enqueue::default()).await;
-    let mut first = queue.connection().await;
-    transaction(&mut first, async |conn| {
-        assert!(claim(conn).await.is_some());
-        // The first claim is not committed yet.
+    let late = queue.claim().await.unwrap();
+    queue.let_lease_run_out(late.lease).await;
+    let mut conn = queue.connection().await;
+    transaction(&mut conn, async |conn| {
+        jobs::finish(conn, late.lease).await?;
+        // The end is not committed yet.
         assert_eq!(queue.claim().await, None);
         Ok::<_, DbError>(())
     })
     .await
     .unwrap();
     assert_eq!(queue.claim().await, None);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn limits_hold_over_all_workers() {
+    let queue = Queue::new().await;
+    let (acme, zeta) = (OrganizationId::new(), OrganizationId::new());
+    let hosts = ["one.example", "two.example"];
+    for organization in [acme, acme, zeta] {
+        for host in hosts {
+            queue.enqueue(of(organization, host)).await;
+        }
+    }
+    let mut conn = queue.connection().await;
+    // Two of each organization…
+    let per_organization = ClaimLimits { per_organization: 2, per_source_host: 100 };
+    let mut claimed = Vec::new();
+    while let Some(job) = claim_within(&mut conn, per_organization).await {
+        claimed.push(job);
+    }
+    assert_eq!(claimed.len(), 4);
+    for job in claimed {
+        jobs::give_back(&mut conn, job.lease).await.unwrap();
+    }
+    // … or one from each host.
+    let per_host = ClaimLimits { per_organization: 100, per_source_host: 1 };
+    let first = claim_within(&mut conn, per_host).await.unwrap();
+    assert!(claim_within(&mut conn, per_host).await.is_some());
+    assert_eq!(claim_within(&mut conn, per_host).await, None);
+    jobs::finish(&mut conn, first.lease).await.unwrap();
+    assert!(claim_within(&mut conn, per_host).await.is_some());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_organization_with_many_jobs_makes_nobody_wait_for_more_than_one() {
+    let queue = Queue::new().await;
+    let store = queue.database.connect().await;
+    let (busy, quiet) = (OrganizationId::new(), OrganizationId::new());
+    for (organization, slug) in [(busy, "busy"), (quiet, "quiet")] {
+        let insert = "INSERT INTO organizations (id, slug, display_name, trust_tier) VALUES ($1, $2, $2, 'community')";
+        store.execute(insert, &[&organization.0, &slug]).await.unwrap();
+    }
+    for _ in 0..500 {
+        queue.enqueue(of(busy, "one.example")).await;
+    }
+    let mut conn = queue.connection().await;
+    let served = claim(&mut conn).await.unwrap();
+    let mine = queue.enqueue(of(quiet, "two.example")).await;
+    jobs::finish(&mut conn, served.lease).await.unwrap();
+    // The next free worker takes the newcomer's, though 499 are due longer.
+    assert_eq!(claim(&mut conn).await.unwrap().lease.job, mine);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn depth_and_age_of_the_queue_are_told() {
+    let queue = Queue::new().await;
+    let mut conn = queue.connection().await;
+    assert_eq!(jobs::queue_state(&mut conn).await.unwrap(), []);
+    queue.enqueue(Enqueue { run_after: Some(Utc::now() - TimeDelta::minutes(5)), ..Enqueue::default() }).await;
+    queue.enqueue(Enqueue { run_after: Some(Utc::now() + TimeDelta::hours(1)), ..Enqueue::default() }).await;
+    let [state] = &jobs::queue_state(&mut conn).await.unwrap()[..] else { panic!("one kind") };
+    assert_eq!((state.kind, state.waiting, state.running), (JobKind::Intake, 1, 0));
+    assert!(state.oldest.unwrap() >= Duration::from_secs(300));
+    queue.claim().await.unwrap();
+    let [state] = &jobs::queue_state(&mut conn).await.unwrap()[..] else { panic!("one kind") };
+    assert_eq!((state.waiting, state.running, state.oldest), (0, 1, None));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -247,9 +327,9 @@ async fn a_worker_claims_only_the_kinds_that_it_knows_and_the_oldest_first() {
     jobs::enqueue(&mut conn, &test, Enqueue::default()).await.unwrap();
     let first = queue.enqueue(Enqueue::default()).await;
     queue.enqueue(Enqueue::default()).await;
-    let claimed = jobs::claim(&mut conn, &[JobKind::Intake], "test", LONG).await.unwrap().unwrap();
+    let claimed = jobs::claim(&mut conn, &[JobKind::Intake], "test", LONG, LIMITS).await.unwrap().unwrap();
     assert_eq!((claimed.kind, claimed.lease.job), (JobKind::Intake, first));
-    assert_eq!(jobs::claim(&mut conn, &[JobKind::Housekeeping], "test", LONG).await.unwrap(), None);
+    assert_eq!(jobs::claim(&mut conn, &[JobKind::Housekeeping], "test", LONG, LIMITS).await.unwrap(), None);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

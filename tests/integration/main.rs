@@ -22,4 +22,5 @@ mod rights;
 mod search;
 mod signatures;
 mod templates;
+mod tenants;
 mod verdict;

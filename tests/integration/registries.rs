@@ -1,8 +1,9 @@
 //! Onboarding a registry namespace: patterns, approval, credentials that only go in.
 
+use registry_db::jobs::{self, ClaimLimits};
 use registry_db::key_ring::{KeyRing, KeyRingSettings, reseal_all};
 use registry_db::registries::{self, credential_for_job};
-use registry_db::{DbError, Pool, jobs};
+use registry_db::{DbError, Pool};
 use registry_types::ids::{OrganizationId, RegistryNamespaceId};
 use registry_types::job::JobKind;
 use secrecy::{ExposeSecret as _, SecretString};
@@ -147,7 +148,8 @@ async fn a_credential_opens_for_the_job_s_holder_and_after_a_rotation() {
     let pool = Pool::new(store.database.url().clone(), 2).unwrap();
     let mut conn = pool.get().await.unwrap();
     let lease = std::time::Duration::from_secs(60);
-    let job = jobs::claim(&mut conn, &[JobKind::RegistryTest], "me", lease).await.unwrap().unwrap();
+    let limits = ClaimLimits { per_organization: 1, per_source_host: 1 };
+    let job = jobs::claim(&mut conn, &[JobKind::RegistryTest], "me", lease, limits).await.unwrap().unwrap();
     let old = store.key_ring();
     let ring = KeyRing::load(old).unwrap();
     let opened = credential_for_job(&mut conn, id, job.lease, &ring).await.unwrap();

@@ -100,6 +100,8 @@ pub struct LoggedRequest {
     pub path: String,
     pub status: u16,
     pub authorized: bool,
+    /// Its `X-Request-Id`.
+    pub request_id: Option<String>,
     /// Bytes of the body that have been sent so far.
     pub bytes_sent: u64,
 }
@@ -240,6 +242,7 @@ impl FrontDesk {
         let method = request.method().to_string();
         let path = request.uri().path_and_query().map(ToString::to_string).unwrap_or_default();
         let authorization = request.headers().get(header::AUTHORIZATION).cloned();
+        let request_id = request.headers().get("x-request-id").and_then(|id| id.to_str().ok()).map(str::to_owned);
         let answer = match desk.refusal(authorization.as_ref()) {
             Some(refusal) => refusal,
             None => next.run(request).await,
@@ -249,6 +252,7 @@ impl FrontDesk {
             path,
             status: answer.status().as_u16(),
             authorized: authorization.is_some(),
+            request_id,
             bytes_sent: 0,
         };
         desk.log_and_count(logged, answer)

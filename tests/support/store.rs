@@ -86,7 +86,13 @@ impl Store {
 
     /// Starts one more worker in this process.
     pub fn start_worker(&mut self) {
-        let settings = self.worker_settings.clone();
+        self.start_worker_with(|_| {});
+    }
+
+    /// Starts one more worker in this process, with other settings.
+    pub fn start_worker_with(&mut self, change: impl FnOnce(&mut WorkerSettings)) {
+        let mut settings = self.worker_settings.clone();
+        change(&mut settings);
         let worker = |stop: CancellationToken| async move {
             intake_worker::run(settings, stop.cancelled_owned()).await.unwrap();
         };

@@ -2,16 +2,17 @@
 //!
 //! Content-addressed rows are the same for every writer, so a second insert changes nothing and needs no lease.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use diesel::prelude::*;
+use diesel::sql_types;
 use diesel_async::RunQueryDsl;
 use registry_types::digest::Digest;
-use registry_types::ids::VersionId;
+use registry_types::ids::{OrganizationId, VersionId};
 use serde_json::Value;
 
 use crate::error::stored;
-use crate::schema::{blobs, layer_catalogs, manifests, version_blobs, version_manifests};
+use crate::schema::{blobs, layer_catalogs, manifests, organization_blobs, version_blobs, version_manifests};
 use crate::{Connection, DbError, DbResult};
 
 /// What one layer holds, as one version of the analyzer saw it.
@@ -69,17 +70,50 @@ pub struct LinkedManifest {
     pub subject: Option<Digest>,
 }
 
-/// The sizes in bytes of those of `digests` whose bytes lie in the object store.
+#[derive(QueryableByName)]
+struct ReusableRow {
+    #[diesel(sql_type = sql_types::Text)]
+    digest: String,
+}
+
+const REUSABLE: &str = "\
+    SELECT digest FROM blobs WHERE digest = ANY($2) AND ( \
+        EXISTS (SELECT FROM organization_blobs AS shown WHERE shown.organization_id = $1 AND shown.digest = blobs.digest) \
+        OR EXISTS (SELECT FROM version_blobs JOIN versions ON versions.id = version_blobs.version_id \
+            JOIN packages ON packages.id = versions.package_id \
+            WHERE version_blobs.digest = blobs.digest AND versions.state = 'active' AND packages.visibility = 'public'))";
+
+/// Those of `digests` whose bytes lie in the object store and are no secret to this organization: it has shown them itself,
+/// or anybody may pull them.
 ///
 /// # Errors
 /// When the database does not answer.
-pub async fn held_blobs(conn: &mut Connection, digests: &[Digest]) -> DbResult<HashMap<Digest, u64>> {
-    let rows: Vec<(String, i64)> = blobs::table
-        .filter(blobs::digest.eq_any(texts(digests)))
-        .select((blobs::digest, blobs::size_bytes))
+pub async fn reusable_blobs(
+    conn: &mut Connection,
+    organization: OrganizationId,
+    digests: &[Digest],
+) -> DbResult<HashSet<Digest>> {
+    let rows: Vec<ReusableRow> = diesel::sql_query(REUSABLE)
+        .bind::<sql_types::Uuid, _>(organization.0)
+        .bind::<sql_types::Array<sql_types::Text>, _>(texts(digests))
         .load(conn)
         .await?;
-    rows.into_iter().map(|(digest, size)| Ok((stored("digest", &digest)?, unsigned(size)?))).collect()
+    rows.into_iter().map(|row| stored("digest", &row.digest)).collect()
+}
+
+/// Records that an organization has shown the bytes of these blobs, which must be recorded before.
+///
+/// # Errors
+/// When the database refuses.
+pub async fn record_shown(conn: &mut Connection, organization: OrganizationId, digests: &[Digest]) -> DbResult<()> {
+    let rows: Vec<_> = digests
+        .iter()
+        .map(|digest| {
+            (organization_blobs::organization_id.eq(organization.0), organization_blobs::digest.eq(digest.to_string()))
+        })
+        .collect();
+    diesel::insert_into(organization_blobs::table).values(rows).on_conflict_do_nothing().execute(conn).await?;
+    Ok(())
 }
 
 /// The catalogs of those of `digests` that this version of the analyzer has seen and whose bytes are held.
@@ -201,10 +235,6 @@ pub async fn unlink_version(conn: &mut Connection, version: VersionId) -> DbResu
 
 fn texts(digests: &[Digest]) -> Vec<String> {
     digests.iter().map(Digest::to_string).collect()
-}
-
-fn unsigned(value: i64) -> DbResult<u64> {
-    u64::try_from(value).map_err(|e| DbError::corrupt("size")(Box::new(e)))
 }
 
 fn signed(value: u64) -> DbResult<i64> {

@@ -10,7 +10,8 @@ use chrono::{DateTime, Utc};
 use diesel::prelude::*;
 use diesel::sql_types;
 use diesel_async::RunQueryDsl;
-use registry_types::ids::JobId;
+use registry_types::ids::{JobId, OrganizationId};
+use registry_types::image_reference::RegistryHost;
 use registry_types::job::{JobKind, JobPayload};
 
 use crate::audit::{self, Actor, Entry};
@@ -21,6 +22,12 @@ use crate::{Connection, DbError, DbResult};
 /// How a job is to be run.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Enqueue {
+    /// Whose work it is; `None` = the store's own.
+    pub organization: Option<OrganizationId>,
+    /// The registry that it reads.
+    pub source_host: Option<RegistryHost>,
+    /// Of the call that causes it.
+    pub request_id: Option<String>,
     /// Not before this time; `None` = at once.
     pub run_after: Option<DateTime<Utc>>,
     /// At most one open job has this key: enqueueing again gives the open one.
@@ -30,7 +37,14 @@ pub struct Enqueue {
 
 impl Default for Enqueue {
     fn default() -> Self {
-        Self { run_after: None, dedup_key: None, max_attempts: 5 }
+        Self {
+            organization: None,
+            source_host: None,
+            request_id: None,
+            run_after: None,
+            dedup_key: None,
+            max_attempts: 5,
+        }
     }
 }
 
@@ -48,7 +62,16 @@ pub struct ClaimedJob {
     pub lease: Lease,
     pub max_attempts: i32,
     pub kind: JobKind,
+    /// Of the call that caused the job.
+    pub request_id: Option<String>,
     payload: serde_json::Value,
+}
+
+/// How many jobs may run at the same time, over all workers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ClaimLimits {
+    pub per_organization: u32,
+    pub per_source_host: u32,
 }
 
 impl ClaimedJob {
@@ -83,6 +106,9 @@ pub async fn enqueue(conn: &mut Connection, payload: &JobPayload, how: Enqueue) 
             jobs::id.eq(uuid::Uuid::from(JobId::new())),
             jobs::kind.eq(payload.kind().as_str()),
             jobs::payload.eq(json),
+            jobs::organization_id.eq(how.organization.map(uuid::Uuid::from)),
+            jobs::source_host.eq(how.source_host.as_ref().map(RegistryHost::to_string)),
+            jobs::request_id.eq(how.request_id),
             jobs::max_attempts.eq(how.max_attempts),
             how.run_after.map(|at| jobs::run_after.eq(at)),
             jobs::dedup_key.eq(how.dedup_key),
@@ -107,18 +133,16 @@ struct ClaimedRow {
     max_attempts: i32,
     #[diesel(sql_type = sql_types::Text)]
     kind: String,
+    #[diesel(sql_type = sql_types::Nullable<sql_types::Text>)]
+    request_id: Option<String>,
     #[diesel(sql_type = sql_types::Jsonb)]
     payload: serde_json::Value,
 }
 
-const CLAIM: &str = "\
-    UPDATE jobs SET attempt = attempt + 1, locked_by = $2, locked_until = now() + make_interval(secs => $3) \
-    WHERE id = (SELECT id FROM jobs \
-                WHERE kind = ANY($1) AND run_after <= now() AND (locked_until IS NULL OR locked_until < now()) \
-                ORDER BY run_after, id LIMIT 1 FOR UPDATE SKIP LOCKED) \
-    RETURNING id, attempt, max_attempts, kind, payload";
+const CLAIM: &str = "SELECT id, attempt, max_attempts, kind, request_id, payload FROM claim_job($1, $2, $3, $4, $5)";
 
-/// Takes the job that is due longest, if any, for `lease`. Call outside a transaction: the claim must be brief.
+/// Takes a due job, if there is one within the limits, for `lease`: the oldest of the organization whose last turn is the
+/// longest ago. Call outside a transaction: other claims wait for the end of it.
 ///
 /// # Errors
 /// When the database does not answer.
@@ -127,12 +151,15 @@ pub async fn claim(
     kinds: &[JobKind],
     worker: &str,
     lease: Duration,
+    limits: ClaimLimits,
 ) -> DbResult<Option<ClaimedJob>> {
     let kinds: Vec<&str> = kinds.iter().map(|kind| kind.as_str()).collect();
     let row: Option<ClaimedRow> = diesel::sql_query(CLAIM)
         .bind::<sql_types::Array<sql_types::Text>, _>(kinds)
         .bind::<sql_types::Text, _>(worker)
         .bind::<sql_types::Double, _>(lease.as_secs_f64())
+        .bind::<sql_types::BigInt, _>(i64::from(limits.per_organization))
+        .bind::<sql_types::BigInt, _>(i64::from(limits.per_source_host))
         .get_result(conn)
         .await
         .optional()?;
@@ -142,6 +169,7 @@ pub async fn claim(
         lease: Lease { job: row.id.into(), attempt: row.attempt },
         max_attempts: row.max_attempts,
         kind,
+        request_id: row.request_id,
         payload: row.payload,
     }))
 }
@@ -233,12 +261,60 @@ pub async fn fail(conn: &mut Connection, job: &ClaimedJob, error: &str) -> DbRes
         .await
 }
 
-/// How many jobs wait to be run, due or not; for metrics.
+/// Jobs of one kind, for metrics.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct QueueState {
+    pub kind: JobKind,
+    /// Due, and nobody's.
+    pub waiting: u64,
+    /// Under a lease.
+    pub running: u64,
+    /// Since when the oldest of those that wait is due.
+    pub oldest: Option<Duration>,
+}
+
+#[derive(QueryableByName)]
+struct QueueRow {
+    #[diesel(sql_type = sql_types::Text)]
+    kind: String,
+    #[diesel(sql_type = sql_types::BigInt)]
+    waiting: i64,
+    #[diesel(sql_type = sql_types::BigInt)]
+    running: i64,
+    #[diesel(sql_type = sql_types::Nullable<sql_types::Double>)]
+    oldest_seconds: Option<f64>,
+}
+
+const QUEUE_STATE: &str = "\
+    SELECT kind, count(*) FILTER (WHERE is_free AND run_after <= now()) AS waiting, \
+        count(*) FILTER (WHERE NOT is_free) AS running, \
+        extract(epoch FROM now() - min(run_after) FILTER (WHERE is_free AND run_after <= now()))::float8 AS oldest_seconds \
+    FROM jobs, LATERAL (SELECT locked_until IS NULL OR locked_until < now() AS is_free) AS lease GROUP BY kind";
+
+/// Depth and age of the queue; a kind that nobody waits for is left out.
 ///
 /// # Errors
 /// When the database does not answer.
-pub async fn waiting(conn: &mut Connection) -> DbResult<i64> {
-    Ok(jobs::table.filter(jobs::locked_until.is_null()).count().get_result(conn).await?)
+pub async fn queue_state(conn: &mut Connection) -> DbResult<Vec<QueueState>> {
+    let rows: Vec<QueueRow> = diesel::sql_query(QUEUE_STATE).load(conn).await?;
+    rows.into_iter()
+        .map(|row| {
+            Ok(QueueState {
+                kind: stored("job kind", &row.kind)?,
+                waiting: row.waiting.unsigned_abs(),
+                running: row.running.unsigned_abs(),
+                oldest: row.oldest_seconds.map(|seconds| Duration::from_secs_f64(seconds.max(0.0))),
+            })
+        })
+        .collect()
+}
+
+/// Removes the open job with this key, if there still is one: its worker's lease is lost with it.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn withdraw(conn: &mut Connection, dedup_key: &str) -> DbResult<bool> {
+    Ok(diesel::delete(jobs::table.filter(jobs::dedup_key.eq(dedup_key))).execute(conn).await? > 0)
 }
 
 #[diesel::dsl::auto_type]

@@ -28,6 +28,7 @@ mod schema;
 pub mod search;
 pub mod sessions;
 pub mod store_settings;
+pub mod transfers;
 pub mod users;
 pub mod verdicts;
 

@@ -16,7 +16,7 @@ use serde_json::{Value, json};
 
 use crate::audit::{self, Actor, Entry};
 use crate::error::stored;
-use crate::intakes::{EventKind, insert_event};
+use crate::intakes::{EventKind, insert_event, job_key};
 use crate::jobs::{self, Enqueue};
 use crate::packages::{Page, one_more};
 use crate::schema::{intakes, organizations, packages, versions};
@@ -40,6 +40,8 @@ pub struct NewSubmission {
     pub namespace: Option<RegistryNamespaceId>,
     pub requested_by: UserId,
     pub actor: Actor,
+    /// Of the publish call: it stands in the log of all that follows.
+    pub request_id: String,
     /// Queued and running intakes that the organization may have with this one.
     pub max_open_intakes: u32,
 }
@@ -268,9 +270,16 @@ async fn queue_intake(conn: &mut Connection, new: &NewSubmission, version: Versi
         ))
         .execute(conn)
         .await?;
-    let how = Enqueue { dedup_key: Some(format!("intake:{id}")), ..Enqueue::default() };
+    let how = Enqueue {
+        organization: Some(new.organization),
+        source_host: new.image.as_ref().map(|image| image.host.clone()),
+        request_id: Some(new.request_id.clone()),
+        dedup_key: Some(job_key(id)),
+        ..Enqueue::default()
+    };
     jobs::enqueue(conn, &JobPayload::Intake { intake: id }, how).await?;
-    insert_event(conn, id, EventKind::State, json!({ "state": IntakeState::Queued })).await?;
+    let queued = json!({ "state": IntakeState::Queued, "request_id": new.request_id });
+    insert_event(conn, id, EventKind::State, queued).await?;
     Ok(id)
 }
 

@@ -54,6 +54,15 @@ diesel::table! {
 }
 
 diesel::table! {
+    blob_transfers (organization_id, digest) {
+        organization_id -> Uuid,
+        digest -> Text,
+        job_id -> Uuid,
+        attempt -> Integer,
+    }
+}
+
+diesel::table! {
     blobs (digest) {
         digest -> Text,
         size_bytes -> BigInt,
@@ -238,6 +247,9 @@ diesel::table! {
         last_error -> Nullable<Text>,
         dedup_key -> Nullable<Text>,
         created_at -> Timestamptz,
+        organization_id -> Nullable<Uuid>,
+        source_host -> Nullable<Text>,
+        request_id -> Nullable<Text>,
     }
 }
 
@@ -283,6 +295,13 @@ diesel::table! {
 }
 
 diesel::table! {
+    organization_blobs (organization_id, digest) {
+        organization_id -> Uuid,
+        digest -> Text,
+    }
+}
+
+diesel::table! {
     organizations (id) {
         id -> Uuid,
         slug -> Text,
@@ -308,6 +327,13 @@ diesel::table! {
         listed_at -> Nullable<Timestamptz>,
         search_text -> Text,
         created_at -> Timestamptz,
+    }
+}
+
+diesel::table! {
+    queue_turns (organization_id) {
+        organization_id -> Uuid,
+        claimed_at -> Timestamptz,
     }
 }
 
@@ -430,6 +456,7 @@ diesel::allow_tables_to_appear_in_same_query!(
     advisory_snapshots,
     api_keys,
     audit_entries,
+    blob_transfers,
     blobs,
     companies,
     company_activity,
@@ -449,8 +476,10 @@ diesel::allow_tables_to_appear_in_same_query!(
     listing_revision,
     manifests,
     memberships,
+    organization_blobs,
     organizations,
     packages,
+    queue_turns,
     registry_namespaces,
     sessions,
     store_settings,

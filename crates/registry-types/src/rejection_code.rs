@@ -32,5 +32,6 @@ text_enum! {
         PolicyRejected = "POLICY_REJECTED",
         NamespaceNotVerified = "NAMESPACE_NOT_VERIFIED",
         IntakeFailed = "INTAKE_FAILED",
+        IntakeCancelled = "INTAKE_CANCELLED",
     }
 }

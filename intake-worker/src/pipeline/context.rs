@@ -22,6 +22,7 @@ use tokio::sync::Semaphore;
 
 use super::step_error::StepError;
 use crate::job_error::JobError;
+use crate::settings::StepLimits;
 use crate::signatures::TrustRoots;
 use crate::source::SourceClient;
 use crate::telemetry::Metrics;
@@ -38,6 +39,7 @@ pub(crate) struct Pipeline {
     pub(crate) profile: Profile,
     /// The store's name in verdicts.
     pub(crate) store: String,
+    pub(crate) step_limits: StepLimits,
     /// Layers that are read at the same time, over all intakes: each keeps more than one core busy.
     pub(crate) layer_slots: Arc<Semaphore>,
     pub(crate) metrics: Arc<Metrics>,

@@ -14,6 +14,7 @@ mod permissions;
 mod resolve;
 mod scan;
 mod secrets;
+mod step;
 mod step_error;
 mod transfer;
 mod ui;
@@ -50,7 +51,7 @@ pub(crate) async fn run(pipeline: &Pipeline, job: &ClaimedJob, id: IntakeId) -> 
         Err(StepError::Refused(check)) => case.checks.push(*check),
         Err(StepError::Job(error)) => return Err(error),
     }
-    decide::decide(&run, case).await
+    run.step(IntakeStep::Decide, decide::decide(&run, case)).await
 }
 
 /// The steps in their order. What each learns is put into the case, so that a refusal half-way keeps its evidence.
@@ -60,15 +61,17 @@ async fn judge(run: &Run<'_>, case: &mut Case) -> Result<(), StepError> {
         return Ok(());
     };
     let access = resolve::open(run, reference).await?;
-    let image = resolve::resolve(run, case, &access, reference).await?;
-    let (signatures, layers) =
-        tokio::try_join!(verify::verify(run, &access, &image), transfer::transfer(run, &access, &image))?;
+    let image = run.step(IntakeStep::Resolve, resolve::resolve(run, case, &access, reference)).await?;
+    let (signatures, layers) = tokio::try_join!(
+        run.step(IntakeStep::Verify, verify::verify(run, &access, &image)),
+        run.step(IntakeStep::Transfer, transfer::transfer(run, &access, &image))
+    )?;
     verify::keep(case, signatures);
     transfer::keep(case, &image, &layers);
     let started = Utc::now();
-    let platforms = merge::merge(run, case, &image, layers).await?;
+    let platforms = run.step(IntakeStep::Merge, merge::merge(run, case, &image, layers)).await?;
     let started = case.ended(IntakeStep::Merge, started);
-    scan::scan(run, case).await?;
+    run.step(IntakeStep::Scan, scan::scan(run, case)).await?;
     let started = case.ended(IntakeStep::Scan, started);
     let descriptor = manifest::review(run, case, &platforms);
     let started = case.ended(IntakeStep::Manifest, started);

@@ -52,9 +52,11 @@ pub(super) async fn open(run: &Run<'_>, reference: &ImageReference) -> Result<So
         StepError::refused(CheckName::Image, reason.fixed_by("give the registry namespace another credential"))
     })?;
     let hosts: Vec<String> = opened.namespace.confirmed_token_hosts.iter().map(ToString::to_string).collect();
-    let registry = run
-        .pipeline
-        .source
+    let source = match &run.job.request_id {
+        Some(request_id) => &run.pipeline.source.on_behalf_of(request_id),
+        None => &run.pipeline.source,
+    };
+    let registry = source
         .session(&reference.host, &reference.repository, credential, &hosts)
         .map_err(|error| StepError::of_source(CheckName::Image, RULE, error))?;
     Ok(SourceAccess { registry, signature_policy: opened.namespace.signature_policy })

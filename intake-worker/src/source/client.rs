@@ -75,6 +75,13 @@ impl SourceClient {
         Ok(Self { shared: Arc::new(Shared { transport, retry: settings.retry }) })
     }
 
+    /// The same client for a job that a call caused: every request carries the call's `X-Request-Id`.
+    #[must_use]
+    pub fn on_behalf_of(&self, request_id: &str) -> Self {
+        let transport = self.shared.transport.on_behalf_of(request_id);
+        Self { shared: Arc::new(Shared { transport, retry: self.shared.retry }) }
+    }
+
     /// A session for one repository. `confirmed_token_hosts` (`host[:port]`) may receive the credential beside the registry
     /// itself and the token services known to belong to it.
     ///

@@ -5,7 +5,9 @@ use std::time::{Duration, SystemTime};
 
 use bytes::{Bytes, BytesMut};
 use registry_types::limits;
-use reqwest::header::{ACCEPT, ACCEPT_ENCODING, AUTHORIZATION, CONTENT_ENCODING, HeaderValue, LOCATION, RANGE};
+use reqwest::header::{
+    ACCEPT, ACCEPT_ENCODING, AUTHORIZATION, CONTENT_ENCODING, HeaderName, HeaderValue, LOCATION, RANGE,
+};
 use reqwest::{Method, Response, StatusCode};
 use url::Url;
 
@@ -66,8 +68,13 @@ impl Ask {
     }
 }
 
+const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
+#[derive(Clone)]
 pub(super) struct Transport {
     http: reqwest::Client,
+    /// Sent with every request, so that a registry's operator and ours can speak about the same one.
+    request_id: Option<HeaderValue>,
     pub(super) places: Places,
     pub(super) timeouts: Timeouts,
 }
@@ -94,7 +101,11 @@ impl Transport {
             .tls_certs_merge(extra_roots)
             .build()
             .map_err(|error| SourceError::Setup(root_cause(&error)))?;
-        Ok(Self { http, places, timeouts })
+        Ok(Self { http, request_id: None, places, timeouts })
+    }
+
+    pub(super) fn on_behalf_of(&self, request_id: &str) -> Self {
+        Self { request_id: HeaderValue::from_str(request_id).ok(), ..self.clone() }
     }
 
     /// Sends `ask` and follows its redirects. `authorization` goes no further than the origin of `ask`: once a redirect
@@ -134,7 +145,11 @@ impl Transport {
         if let Some(authorization) = authorization {
             request = request.header(AUTHORIZATION, authorization.clone());
         }
+        if let Some(request_id) = &self.request_id {
+            request = request.header(REQUEST_ID, request_id.clone());
+        }
         let response = request.send().await.map_err(|error| failed(&error, url))?;
+        tracing::debug!(what = ask.what, method = %ask.method, status = response.status().as_u16(), "registry answered");
         let encoded = response.headers().get(CONTENT_ENCODING).is_some_and(|value| value != "identity");
         if encoded {
             return Err(SourceError::Protocol(format!("{} is answered with a content encoding", ask.what)));

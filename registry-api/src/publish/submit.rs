@@ -19,6 +19,7 @@ use super::fingerprint::fingerprint;
 use super::refusal::refused;
 use super::request::{Publish, PublishRequest};
 use crate::problem::{Problem, ProblemBody, ProblemCode, Problems};
+use crate::request::RequestId;
 use crate::rights::{Authenticated, MemberOrganization, demand_role, organization_of};
 use crate::state::AppState;
 
@@ -69,10 +70,11 @@ pub(crate) struct PublishAccepted {
 pub(crate) async fn publish_module(
     state: web::Data<AppState>,
     Authenticated(identity): Authenticated,
+    request_id: web::ReqData<RequestId>,
     request: HttpRequest,
     body: web::Bytes,
 ) -> Result<HttpResponse, Problem> {
-    accept(&state, &identity, &request, &body).await
+    accept(&state, &identity, request_id.into_inner(), &request, &body).await
 }
 
 /// Publish a module (the path that the HLA-Compass client uses with an API key)
@@ -87,15 +89,17 @@ pub(crate) async fn publish_module(
 pub(crate) async fn publish_by_key(
     state: web::Data<AppState>,
     Authenticated(identity): Authenticated,
+    request_id: web::ReqData<RequestId>,
     request: HttpRequest,
     body: web::Bytes,
 ) -> Result<HttpResponse, Problem> {
-    accept(&state, &identity, &request, &body).await
+    accept(&state, &identity, request_id.into_inner(), &request, &body).await
 }
 
 async fn accept(
     state: &AppState,
     identity: &Identity,
+    request_id: RequestId,
     request: &HttpRequest,
     body: &[u8],
 ) -> Result<HttpResponse, Problem> {
@@ -116,7 +120,7 @@ async fn accept(
         key,
         fingerprint: fingerprint(&asked, organization.id),
     });
-    let new = submission(state, identity, &organization, &namespace, asked, &descriptor)?;
+    let new = submission(state, identity, request_id, &organization, &namespace, asked, &descriptor)?;
     let answer = if dry_run {
         judge_only(&mut conn, &new, &organization).await?
     } else {
@@ -196,6 +200,7 @@ async fn allowed_namespace(
 fn submission(
     state: &AppState,
     identity: &Identity,
+    request_id: RequestId,
     organization: &MemberOrganization,
     namespace: &RegistryNamespace,
     asked: Publish,
@@ -213,6 +218,7 @@ fn submission(
         namespace: Some(namespace.id),
         requested_by: identity.user,
         actor: identity.actor(),
+        request_id: request_id.0,
         max_open_intakes: state.limits.open_intakes,
     })
 }

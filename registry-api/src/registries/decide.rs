@@ -16,6 +16,7 @@ use uuid::Uuid;
 
 use super::wire::{RegistryItem, taken};
 use crate::problem::{Problem, ProblemBody, ProblemCode, Problems};
+use crate::request::RequestId;
 use crate::rights::{AdminRight, Member, Superuser};
 use crate::state::AppState;
 
@@ -44,6 +45,7 @@ pub(crate) struct TestAccepted {
 pub(crate) async fn test(
     state: web::Data<AppState>,
     member: Member<AdminRight>,
+    request_id: web::ReqData<RequestId>,
     path: web::Path<(String, Uuid)>,
 ) -> Result<HttpResponse, Problem> {
     let namespace = RegistryNamespaceId(path.into_inner().1);
@@ -55,6 +57,9 @@ pub(crate) async fn test(
             return Err(Problem::new(ProblemCode::Conflict, "a suspended namespace is not tested"));
         }
         let how = Enqueue {
+            organization: Some(organization),
+            source_host: Some(current.pattern.host().clone()),
+            request_id: Some(request_id.into_inner().0),
             dedup_key: Some(format!("registry_test:{namespace}")),
             max_attempts: TEST_ATTEMPTS,
             ..Enqueue::default()

@@ -13,6 +13,7 @@ use uuid::Uuid;
 use super::{body, import::target};
 use crate::problem::{Problem, Problems};
 use crate::publish::refused;
+use crate::request::RequestId;
 use crate::rights::Authenticated;
 use crate::state::AppState;
 
@@ -83,6 +84,7 @@ pub(crate) struct PublishAnswer {
 pub(super) async fn publish_template(
     state: web::Data<AppState>,
     Authenticated(identity): Authenticated,
+    request_id: web::ReqData<RequestId>,
     body: web::Bytes,
 ) -> Result<HttpResponse, Problem> {
     let request: PublishRequest = body::read(&body)?;
@@ -101,6 +103,7 @@ pub(super) async fn publish_template(
         namespace: None,
         requested_by: identity.user,
         actor: identity.actor(),
+        request_id: request_id.into_inner().0,
         max_open_intakes: state.limits.open_intakes,
     };
     let mut conn = state.pool.get().await?;

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use chrono::{DateTime, TimeDelta, Utc};
 use clap::{Args, Subcommand};
 use reqwest::Method;
 use serde_json::Value;
@@ -20,6 +21,8 @@ pub enum IntakeCommand {
     Show(IdArgs),
     /// Follow one intake to its verdict.
     Watch(IdArgs),
+    /// Cancel one intake that is not decided yet; its version number may be published again.
+    Cancel(IdArgs),
 }
 
 #[derive(Debug, Args)]
@@ -45,6 +48,11 @@ pub async fn run(global: &Global, output: Output, command: IntakeCommand) -> Res
             Ok(Exit::Success)
         }
         IntakeCommand::Watch(args) => watch(&mut client, output, &args.id).await,
+        IntakeCommand::Cancel(args) => {
+            let intake = client.call(Method::POST, &format!("/v1/intakes/{}/cancel", args.id), None).await?;
+            output.show(&intake, print_intake)?;
+            Ok(Exit::Success)
+        }
     }
 }
 
@@ -132,11 +140,32 @@ fn print_intake(intake: &Value) {
     }
     println!("  image   {}", text(intake, "/image_reference"));
     println!("  digest  {}", text(intake, "/digest"));
+    print_timeline(intake);
     for check in intake["checks"].as_array().into_iter().flatten() {
         println!("  {:<16} {}", text(check, "/name"), text(check, "/outcome"));
         for reason in check["reasons"].as_array().into_iter().flatten() {
             print_reason(reason);
         }
+    }
+}
+
+/// When each step began, counted from the publish call, and how long it took.
+fn print_timeline(intake: &Value) {
+    let time = |value: &Value| value.as_str().and_then(|text| text.parse::<DateTime<Utc>>().ok());
+    let Some(published) = time(&intake["created_at"]) else { return };
+    let line = |what: &str, from: DateTime<Utc>, to: Option<DateTime<Utc>>| {
+        let seconds = |time: TimeDelta| time.as_seconds_f64();
+        let took = to.map(|to| format!("{:>9.3} s", seconds(to - from))).unwrap_or_default();
+        println!("  {what:<16} at {:>9.3} s {took}", seconds(from - published));
+    };
+    line("queued", published, time(&intake["started_at"]));
+    for step in intake["steps"].as_array().into_iter().flatten() {
+        if let Some(started) = time(&step["started_at"]) {
+            line(text(step, "/step"), started, time(&step["finished_at"]));
+        }
+    }
+    if let Some(finished) = time(&intake["finished_at"]) {
+        line("ended", finished, None);
     }
 }
 

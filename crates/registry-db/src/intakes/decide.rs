@@ -74,7 +74,7 @@ pub async fn decide(conn: &mut Connection, lease: Lease, work: &IntakeWork, endi
     upsert_steps(conn, work.id, &ending.steps).await?;
     record_checks(conn, work.id, &ending.checks.iter().collect::<Vec<_>>()).await?;
     verdicts::insert(conn, &ending.verdict).await?;
-    note(conn, work, "version.decided", outcome_details(&ending.verdict.decision)).await?;
+    note(conn, work, Actor::Worker, "version.decided", outcome_details(&ending.verdict.decision)).await?;
     insert_event(conn, work.id, EventKind::Decided, outcome_details(&ending.verdict.decision)).await?;
     match &ending.verdict.decision {
         // Last: it holds locks that other packages' decisions wait for.
@@ -98,6 +98,27 @@ pub async fn fail(
 ) -> DbResult<()> {
     durable(conn).await?;
     jobs::fail(conn, job, error).await?;
+    let audit_details = json!({ "state": IntakeState::Failed, "code": code, "reason": reason });
+    let end = End { code, reason, action: "intake.failed", actor: Actor::Worker, audit_details };
+    end_without_verdict(conn, work, end).await
+}
+
+/// Why an intake ends without a verdict, and who ended it.
+pub(super) struct End<'a> {
+    pub(super) code: RejectionCode,
+    /// For people.
+    pub(super) reason: &'a str,
+    pub(super) action: &'static str,
+    pub(super) actor: Actor,
+    pub(super) audit_details: serde_json::Value,
+}
+
+/// The version's number may be published again. The intake's job must have been taken from the queue before, in the same
+/// transaction.
+///
+/// # Errors
+/// [`DbError::Stale`] when the intake has already ended.
+pub(super) async fn end_without_verdict(conn: &mut Connection, work: &IntakeWork, end: End<'_>) -> DbResult<()> {
     let version = versions::table
         .filter(versions::id.eq(work.version.0))
         .filter(versions::state.eq(VersionState::Pending.as_str()));
@@ -105,7 +126,7 @@ pub async fn fail(
         diesel::update(version)
             .set((
                 versions::state.eq(VersionState::Rejected.as_str()),
-                versions::rejection_code.eq(Some(code.as_str())),
+                versions::rejection_code.eq(Some(end.code.as_str())),
             ))
             .execute(conn)
             .await?,
@@ -116,16 +137,16 @@ pub async fn fail(
         diesel::update(intake)
             .set((
                 intakes::state.eq(IntakeState::Failed.as_str()),
-                intakes::failure_code.eq(Some(code.as_str())),
-                intakes::failure_reason.eq(Some(reason)),
+                intakes::failure_code.eq(Some(end.code.as_str())),
+                intakes::failure_reason.eq(Some(end.reason)),
                 intakes::finished_at.eq(nullable_now()),
             ))
             .execute(conn)
             .await?,
     )?;
-    let details = json!({ "state": IntakeState::Failed, "code": code, "reason": reason });
-    note(conn, work, "intake.failed", details.clone()).await?;
-    insert_event(conn, work.id, EventKind::State, details).await
+    let event = json!({ "state": IntakeState::Failed, "code": end.code, "reason": end.reason });
+    note(conn, work, end.actor, end.action, end.audit_details).await?;
+    insert_event(conn, work.id, EventKind::State, event).await
 }
 
 /// The version's new state and, for a refusal, its code.
@@ -261,12 +282,12 @@ async fn replace_content(conn: &mut Connection, work: &IntakeWork, ending: &Endi
 async fn note(
     conn: &mut Connection,
     work: &IntakeWork,
+    actor: Actor,
     action: &'static str,
     details: serde_json::Value,
 ) -> DbResult<()> {
     let subject = format!("version:{}", work.version);
-    audit::append(conn, Entry { organization: Some(work.organization), actor: Actor::Worker, action, subject, details })
-        .await
+    audit::append(conn, Entry { organization: Some(work.organization), actor, action, subject, details }).await
 }
 
 fn nullable_now() -> diesel::helper_types::AsExprOf<diesel::dsl::now, sql_types::Nullable<sql_types::Timestamptz>> {

@@ -4,7 +4,7 @@ use blob_store::{ObjectKey, Upload};
 use image_scan::archive::{ArchiveError, LayerCompression, LayerLimits, LayerPass};
 use image_scan::catalog::{ANALYZER_VERSION, LayerCatalog};
 use registry_db::content::{self, NewCatalog};
-use registry_db::transaction;
+use registry_db::{transaction, transfers};
 use registry_types::digest::{Digest, Hasher};
 use registry_types::intake::{CheckName, Reason};
 use registry_types::limits;
@@ -16,6 +16,7 @@ use super::super::step_error::StepError;
 use super::config::ImageConfig;
 use super::consumer::{Chunks, Consumer};
 use super::progress::Progress;
+use super::turn::{self, Turn};
 use super::{BlobKind, Planned, RULE};
 use crate::job_error::JobError;
 use crate::source::SourceError;
@@ -51,10 +52,16 @@ pub(super) async fn move_one(
             prove_access(access, &descriptor).await?;
             (Learned::Layer(Box::new(catalog)), false)
         }
-        (BlobKind::Layer(compression), None) => {
-            let catalog = read_layer(run, access, &descriptor, compression, is_held, progress).await?;
-            (Learned::Layer(Box::new(catalog)), true)
-        }
+        (BlobKind::Layer(compression), None) => match turn::take(run, &descriptor.digest).await? {
+            Turn::Ours => {
+                let catalog = read_layer(run, access, &descriptor, compression, is_held, progress).await?;
+                (Learned::Layer(Box::new(catalog)), true)
+            }
+            Turn::Done(catalog) => {
+                prove_access(access, &descriptor).await?;
+                (Learned::Layer(catalog), false)
+            }
+        },
         // As small as the answer to a HEAD, and proof of access as well.
         (BlobKind::Config, _) => (Learned::Config(read_config(run, access, &descriptor, is_held).await?), true),
         (BlobKind::Opaque, _) if is_held => {
@@ -66,6 +73,9 @@ pub(super) async fn move_one(
             (Learned::Nothing, true)
         }
     };
+    if matches!(learned, Learned::Layer(_)) {
+        run.pipeline.metrics.layer_moved(is_read);
+    }
     let (read_bytes, reused_bytes) = if is_read { (descriptor.size, 0) } else { (0, descriptor.size) };
     if !is_read || kind == BlobKind::Config {
         progress.add(descriptor.size);
@@ -92,7 +102,7 @@ async fn read_config(
     let config = ImageConfig::parse(&descriptor.digest, &bytes)?;
     if !is_held {
         run.pipeline.blobs.put(&ObjectKey::Blob(descriptor.digest.clone()), bytes).await?;
-        content::insert_blobs(&mut *run.pipeline.pool.get().await?, &[row(descriptor)]).await?;
+        record_blob(run, descriptor).await?;
     }
     Ok(config)
 }
@@ -140,8 +150,7 @@ async fn copy(
     if let Some(upload) = stored {
         upload.complete().await?;
     }
-    content::insert_blobs(&mut *run.pipeline.pool.get().await?, &[row(descriptor)]).await?;
-    Ok(())
+    record_blob(run, descriptor).await
 }
 
 type Pass = Consumer<Result<LayerCatalog, ArchiveError>>;
@@ -201,7 +210,18 @@ fn catalog_layer(compression: LayerCompression, chunks: Chunks) -> Result<LayerC
     pass.finish()
 }
 
-/// Blob and catalog together: what is held and not cataloged would be read again.
+/// The organization has shown the blob's bytes, which now lie in the object store.
+async fn record_blob(run: &Run<'_>, descriptor: &Descriptor) -> Result<(), StepError> {
+    let mut conn = run.pipeline.pool.get().await?;
+    transaction(&mut conn, async |conn| {
+        content::insert_blobs(conn, &[row(descriptor)]).await?;
+        content::record_shown(conn, run.work.organization, std::slice::from_ref(&descriptor.digest)).await
+    })
+    .await?;
+    Ok(())
+}
+
+/// Blob and catalog together: what is held and not cataloged would be read again. Whoever waits for the layer may go on.
 async fn record(run: &Run<'_>, descriptor: &Descriptor, catalog: &LayerCatalog) -> Result<(), StepError> {
     let new = NewCatalog {
         digest: descriptor.digest.clone(),
@@ -214,7 +234,9 @@ async fn record(run: &Run<'_>, descriptor: &Descriptor, catalog: &LayerCatalog) 
     let mut conn = run.pipeline.pool.get().await?;
     transaction(&mut conn, async |conn| {
         content::insert_blobs(conn, &[row(descriptor)]).await?;
-        content::insert_catalog(conn, &new).await
+        content::insert_catalog(conn, &new).await?;
+        content::record_shown(conn, run.work.organization, std::slice::from_ref(&descriptor.digest)).await?;
+        transfers::end(conn, run.work.organization, &descriptor.digest, run.job.lease).await
     })
     .await?;
     Ok(())

@@ -1,14 +1,16 @@
 //! Step 3: every blob is read from the source once, and what the image's layers hold is learned on the way.
 //!
 //! A finished layer is recorded at once, so that another attempt does not read it again. A layer that the store holds and
-//! has cataloged is not read at all: one HEAD proves that the author may read it.
+//! has cataloged is not read at all: one HEAD proves that the author may read it. That holds for what the organization has
+//! shown before and for what is public; a layer that others keep private is read as if nobody had it.
 
 mod blob;
 mod config;
 mod consumer;
 mod progress;
+mod turn;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use chrono::Utc;
 use futures_util::{StreamExt as _, TryStreamExt as _};
@@ -71,6 +73,7 @@ pub(super) async fn transfer(run: &Run<'_>, access: &SourceAccess, image: &Image
         check: CheckResult::pass(CheckName::Archive, evidence(image, &moved)),
     };
     run.pipeline.metrics.transferred(moved.read_bytes, moved.reused_bytes);
+    tracing::Span::current().record("bytes", moved.read_bytes);
     let checks = std::slice::from_ref(&summary.check);
     run.record((IntakeStep::Transfer, started), &summary, checks, &[IntakeStep::Merge], None).await?;
     Ok(Layers { catalogs: moved.catalogs, summary })
@@ -151,21 +154,21 @@ fn two_readings(layer: &Digest) -> StepError {
     StepError::refused(CheckName::Archive, reason.fixed_by("build and push the image again"))
 }
 
-/// What the store has already.
+/// What the store has already, and what need not be kept from this organization.
 struct Held {
-    blobs: HashMap<Digest, u64>,
+    blobs: HashSet<Digest>,
     catalogs: HashMap<Digest, LayerCatalog>,
 }
 
 impl Held {
     async fn load(run: &Run<'_>, plan: &[Planned]) -> Result<Self, StepError> {
         let digests: Vec<_> = plan.iter().map(|planned| planned.descriptor.digest.clone()).collect();
-        let blobs = content::held_blobs(&mut *run.pipeline.pool.get().await?, &digests).await?;
+        let mut conn = run.pipeline.pool.get().await?;
+        let blobs = content::reusable_blobs(&mut conn, run.work.organization, &digests).await?;
+        drop(conn);
         let layers: Vec<_> = plan
             .iter()
-            .filter(|planned| {
-                matches!(planned.kind, BlobKind::Layer(_)) && blobs.contains_key(&planned.descriptor.digest)
-            })
+            .filter(|planned| matches!(planned.kind, BlobKind::Layer(_)) && blobs.contains(&planned.descriptor.digest))
             .map(|planned| planned.descriptor.digest.clone())
             .collect();
         Ok(Self { blobs, catalogs: held_catalogs(run, &layers).await? })
@@ -213,7 +216,7 @@ async fn move_all(
     let mut moved = Moved::default();
     let mut moves: Vec<_> = Vec::with_capacity(plan.len());
     for planned in plan {
-        let is_held = held.blobs.contains_key(&planned.descriptor.digest);
+        let is_held = held.blobs.contains(&planned.descriptor.digest);
         let catalog = held.catalogs.remove(&planned.descriptor.digest);
         moves.push(blob::move_one(run, access, planned, is_held, catalog, progress));
     }
