@@ -40,7 +40,7 @@ bench_module_layer() {
     mkdir -p "$root/app"
     cp -r examples/modules/invoice-reader/backend "$root/app/"
     bench_manifest "$1" "$2" >"$root/app/manifest.json"
-    openssl enc -aes-128-ctr -pass "pass:$1-$2" -nosalt -pbkdf2 </dev/zero 2>/dev/null | head -c 1000000 >"$root/app/data.bin"
+    python3 -c 'import random, sys; random.seed(sys.argv[1]); sys.stdout.buffer.write(random.randbytes(1_000_000))' "$1-$2" >"$root/app/data.bin"
     reproducible_tar "$root" "$3"
     rm -rf "$root"
 }
