@@ -21,6 +21,7 @@ mod registries;
 mod rights;
 mod search;
 mod signatures;
+mod telemetry;
 mod templates;
 mod tenants;
 mod verdict;
