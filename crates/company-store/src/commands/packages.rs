@@ -123,9 +123,8 @@ fn print_version(version: &Value) {
     table(&["CHECK", "OUTCOME"], &checks);
     for reason in version["reasons"].as_array().into_iter().flatten() {
         println!("\n{}: {}", text(reason, "/code"), text(reason, "/message"));
-        match text(reason, "/fix") {
-            "" => {}
-            fix => println!("  {fix}"),
+        if let Some(fix) = reason["fix"].as_str() {
+            println!("  {fix}");
         }
     }
 }
