@@ -6,7 +6,7 @@ use std::time::Duration;
 use blob_store::BlobStore;
 use chrono::{TimeDelta, Utc};
 use registry_db::jobs::{self, ClaimedJob, Enqueue};
-use registry_db::{Connection, DbResult, Pool, advisories, housekeeping, transaction};
+use registry_db::{Connection, DbResult, Pool, advisories, housekeeping, rejudgement, transaction};
 use registry_types::job::JobPayload;
 
 use crate::job_error::JobError;
@@ -35,6 +35,8 @@ pub(crate) async fn run(pool: &Pool, blobs: &Arc<dyn BlobStore>, job: &ClaimedJo
     let rows = housekeeping::remove_expired(&mut conn).await?;
     let snapshots = advisories::remove_outdated(&mut conn).await?;
     tracing::info!(uploads, rows, snapshots, "removed what was out of date");
+    // Owed since a job was given up, or since before this version of the program.
+    rejudgement::plan(&mut conn).await?;
     end(&mut conn, job).await
 }
 

@@ -7,7 +7,7 @@ use registry_types::job::JobPayload;
 
 use crate::job_error::JobError;
 use crate::pipeline::{self, Pipeline};
-use crate::{housekeeping, registry_test};
+use crate::{housekeeping, registry_test, rejudgement};
 
 /// The jobs' means.
 pub(crate) struct Jobs {
@@ -22,6 +22,7 @@ impl Jobs {
             JobPayload::Intake { intake } => pipeline::run(&self.pipeline, job, intake).await,
             JobPayload::RegistryTest { namespace } => registry_test::run(pool, source, key_ring, job, namespace).await,
             JobPayload::Housekeeping {} => housekeeping::run(pool, blobs, job).await,
+            JobPayload::Rejudgement {} => rejudgement::run(&self.pipeline, job).await,
         }
     }
 
@@ -34,6 +35,7 @@ impl Jobs {
                 registry_test::give_up(pool, job, namespace, told, error).await
             }
             Ok(JobPayload::Housekeeping {}) => housekeeping::give_up(pool, job, error).await,
+            Ok(JobPayload::Rejudgement {}) => rejudgement::give_up(&self.pipeline, job, error).await,
             // Nobody can tell what it was about.
             Err(unreadable) => {
                 tracing::error!(job = %job.lease.job, error = %unreadable, "a job that nobody can read is removed");

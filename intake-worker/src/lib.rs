@@ -10,11 +10,13 @@ mod job_error;
 mod jobs;
 mod pipeline;
 mod registry_test;
+mod rejudgement;
 mod settings;
 pub mod signatures;
 pub mod source;
 mod telemetry;
 pub mod verdict;
+mod vulnerabilities;
 mod worker;
 
 use std::num::NonZeroUsize;

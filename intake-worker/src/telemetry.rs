@@ -22,6 +22,7 @@ use registry_db::jobs::{self as queue, QueueState};
 use registry_db::{DbResult, Pool};
 use registry_types::intake::IntakeStep;
 use registry_types::job::JobKind;
+use registry_types::package::VersionState;
 use registry_types::profile::Profile;
 use tracing_subscriber::EnvFilter;
 
@@ -77,6 +78,7 @@ pub(crate) struct Metrics {
     oldest: Family<KindLabels, Gauge<f64, AtomicU64>>,
     layers: Family<LayerLabels, Counter>,
     decisions: Family<DecisionLabels, Counter>,
+    rejudgements: Family<DecisionLabels, Counter>,
     source_bytes: Counter,
     reused_bytes: Counter,
 }
@@ -90,6 +92,7 @@ impl Default for Metrics {
         let steps: Family<_, _, fn() -> Histogram> = Family::new_with_constructor(durations_histogram);
         let (waiting, oldest, layers) = (Family::default(), Family::default(), Family::default());
         let decisions = Family::default();
+        let rejudgements = Family::default();
         let (source_bytes, reused_bytes) = (Counter::default(), Counter::default());
         registry.register("jobs", "Jobs by how they ended", jobs.clone());
         registry.register("running_jobs", "Jobs under way", running.clone());
@@ -104,6 +107,7 @@ impl Default for Metrics {
         );
         registry.register("layers", "Layers by where their catalog came from", layers.clone());
         registry.register("decisions", "Decided intakes", decisions.clone());
+        registry.register("rejudgements", "Versions decided anew by their state", rejudgements.clone());
         registry.register_with_unit(
             "source_read",
             "Blob bytes read from source registries",
@@ -121,6 +125,7 @@ impl Default for Metrics {
             oldest,
             layers,
             decisions,
+            rejudgements,
             source_bytes,
             reused_bytes,
         }
@@ -165,6 +170,10 @@ impl Metrics {
 
     pub(crate) fn decided(&self, decision: &'static str) {
         self.decisions.get_or_create(&DecisionLabels { decision }).inc();
+    }
+
+    pub(crate) fn rejudged(&self, state: VersionState) {
+        self.rejudgements.get_or_create(&DecisionLabels { decision: state.as_str() }).inc();
     }
 
     pub(crate) fn transferred(&self, read: u64, reused: u64) {

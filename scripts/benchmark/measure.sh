@@ -1,4 +1,4 @@
-# Sourced by scripts/bench: servers, timing, and the two parts of the measurement.
+# Sourced by scripts/bench: servers, timing, and the parts of the measurement.
 # shellcheck shell=bash
 
 source_registry=127.0.0.1:5491
@@ -59,11 +59,15 @@ for line in sys.stdin:
 print(total)'
 }
 
-start_fresh_store() {
+start_empty_store() {
     stop_server store
     rm -rf "$home/store"
     start_server store "$home/store.log" "$store" up --data "$home/store" --listen 127.0.0.1:8491
     answers "$store_url/readyz"
+}
+
+start_fresh_store() {
+    start_empty_store
     $store login --server "$store_url" --email superuser@company-store.local --password-file "$home/store/secrets/superuser-password" >/dev/null
     $store registry add "$source_registry/bench/*" >/dev/null
 }
@@ -95,6 +99,7 @@ copy_with_skopeo() {
 
 measure_intake() {
     start_registry_at source "$source_registry"
+    say "$(skopeo --version); $(docker-registry --version | cut -d' ' -f1,3)"
     say "Whole intake (publish call to signed verdict) beside skopeo copy; medians of $runs runs"
     printf '%8s %12s %10s %10s %8s %12s %14s %14s %10s\n' size bytes skopeo intake ratio next_version source_bytes next_bytes peak_rss
     local size run line
@@ -122,6 +127,13 @@ measure_intake() {
     stop_all
 }
 
+# in_database: carries out the SQL on standard input and prints bare values.
+in_database() {
+    local database
+    database=$(python3 -c 'import json, sys; print(json.load(open(sys.argv[1]))["database_url"])' "$home/store/run.json")
+    psql --quiet --tuples-only --no-align --set ON_ERROR_STOP=1 "$database"
+}
+
 # requests_per_second URL
 requests_per_second() { wrk --threads 1 --connections 16 --duration 5s "$1" | awk '/Requests\/sec/ { print $2 }'; }
 
@@ -129,9 +141,8 @@ measure_read() {
     start_registry_at source "$source_registry"
     start_fresh_store
     say "Reads with 20,000 generated packages, beside a fixed body from the same server (requests per second)"
-    local database fixed url rate
-    database=$(python3 -c 'import json, sys; print(json.load(open(sys.argv[1]))["database_url"])' "$home/store/run.json")
-    psql --quiet --set ON_ERROR_STOP=1 "$database" <scripts/benchmark/packages.sql
+    local fixed url rate
+    in_database <scripts/benchmark/packages.sql
     fixed=$(requests_per_second "$store_url/livez")
     printf '%-44s %10s %8s\n' path rate ratio
     for url in /livez /index.json '/v1/packages?limit=20' '/v1/packages?q=invoice&limit=20' '/v1/packages?q=pack19&limit=20' '/'; do
@@ -140,5 +151,27 @@ measure_read() {
         rate=$(requests_per_second "$store_url$url")
         printf '%-44s %10s %8s\n' "$url" "$rate" "$(awk -v a="$rate" -v b="$fixed" 'BEGIN { printf "%.3f", a / b }')"
     done
+    stop_all
+}
+
+measure_rejudge() {
+    start_empty_store
+    say "Judging 20,000 generated versions with 100 components each by changed advisories; no source registry runs"
+    in_database <scripts/benchmark/rejudge.sql
+    local begun
+    begun=$(now)
+    # As a load does when it is complete: the snapshot is in use, and the worker is told.
+    in_database <<'SQL'
+BEGIN;
+UPDATE advisory_snapshots SET is_complete = true WHERE source = 'generated';
+INSERT INTO jobs (id, kind, payload, dedup_key)
+VALUES (gen_random_uuid(), 'rejudgement', '{"kind": "rejudgement"}', 'rejudgement');
+COMMIT;
+SQL
+    while [ "$(echo "SELECT count(*) FROM jobs WHERE kind = 'rejudgement'" | in_database)" != 0 ]; do sleep 0.05; done
+    printf 'seconds %s\n' "$(seconds_since "$begun")"
+    grep --only-matching 'judged stored versions.*' "$home/store.log" || fail "the job did not end well: $(tail -5 "$home/store.log")"
+    echo "SELECT state || ' ' || count(*) FROM versions GROUP BY state ORDER BY state" | in_database
+    echo "SELECT 'verdicts added ' || count(*) FROM verdicts WHERE advisory_snapshot IS NOT NULL" | in_database
     stop_all
 }

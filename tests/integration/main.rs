@@ -18,6 +18,7 @@ mod people;
 mod publish;
 mod pull;
 mod registries;
+mod rejudge;
 mod rights;
 mod search;
 mod signatures;

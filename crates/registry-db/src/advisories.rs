@@ -12,7 +12,7 @@ use registry_types::digest::Digest;
 
 use crate::error::stored;
 use crate::schema::advisory_snapshots;
-use crate::{Connection, DbError, DbResult};
+use crate::{Connection, DbError, DbResult, rejudgement, transaction};
 
 /// A complete snapshot.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -106,11 +106,25 @@ const COMPLETE: &str = "\
                            FROM advisories WHERE snapshot = $1 ORDER BY scope) \
     WHERE number = $1 AND NOT is_complete";
 
-/// Makes a snapshot usable. Nothing may be added afterwards.
+/// Makes a snapshot usable, and plans to judge by it what was judged by an earlier one. Nothing may be added afterwards.
 ///
 /// # Errors
 /// [`DbError::Stale`] when it is gone or was completed before.
 pub async fn complete_snapshot(
+    conn: &mut Connection,
+    number: i64,
+    digest: &Digest,
+    data_as_of: Option<DateTime<Utc>>,
+) -> DbResult<SnapshotInfo> {
+    transaction(conn, async |conn| {
+        let snapshot = complete(conn, number, digest, data_as_of).await?;
+        rejudgement::snapshot_completed(conn).await?;
+        Ok(snapshot)
+    })
+    .await
+}
+
+async fn complete(
     conn: &mut Connection,
     number: i64,
     digest: &Digest,
@@ -165,6 +179,21 @@ pub async fn latest_of(conn: &mut Connection, origin: AdvisoryOrigin) -> DbResul
         .filter(advisory_snapshots::is_complete)
         .filter(advisory_snapshots::origin.eq(origin.as_str()))
         .order(advisory_snapshots::number.desc())
+        .select(SnapshotRow::as_select())
+        .first(conn)
+        .await
+        .optional()?;
+    row.map(TryInto::try_into).transpose()
+}
+
+/// A complete snapshot by its number; `None` when it was removed.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn snapshot(conn: &mut Connection, number: i64) -> DbResult<Option<SnapshotInfo>> {
+    let row: Option<SnapshotRow> = advisory_snapshots::table
+        .find(number)
+        .filter(advisory_snapshots::is_complete)
         .select(SnapshotRow::as_select())
         .first(conn)
         .await
@@ -306,7 +335,7 @@ impl FoundRow {
 }
 
 #[derive(QueryableByName)]
-struct PlanLine {
+pub(crate) struct PlanLine {
     #[diesel(sql_type = sql_types::Text, column_name = "QUERY PLAN")]
-    text: String,
+    pub(crate) text: String,
 }

@@ -222,6 +222,31 @@ pub async fn link_version(
     Ok(())
 }
 
+/// Adds a referrer to the version's content.
+///
+/// # Errors
+/// When the database refuses; the manifest and its blobs must be recorded before.
+pub async fn add_referrer(
+    conn: &mut Connection,
+    version: VersionId,
+    manifest: &Digest,
+    digests: &[Digest],
+) -> DbResult<()> {
+    let id = uuid::Uuid::from(version);
+    let row = (
+        version_manifests::version_id.eq(id),
+        version_manifests::digest.eq(manifest.to_string()),
+        version_manifests::role.eq(ManifestRole::Referrer.as_str()),
+    );
+    diesel::insert_into(version_manifests::table).values(row).on_conflict_do_nothing().execute(conn).await?;
+    let rows: Vec<_> = digests
+        .iter()
+        .map(|digest| (version_blobs::version_id.eq(id), version_blobs::digest.eq(digest.to_string())))
+        .collect();
+    diesel::insert_into(version_blobs::table).values(rows).on_conflict_do_nothing().execute(conn).await?;
+    Ok(())
+}
+
 /// Takes all content from a version: a rejected one serves nothing, and what no version holds may be removed.
 ///
 /// # Errors

@@ -6,13 +6,15 @@ use diesel_async::RunQueryDsl;
 use registry_types::advisory::Finding;
 use registry_types::component::Component;
 use registry_types::digest::Digest;
-use registry_types::intake::CheckResult;
+use registry_types::intake::{CheckResult, Reason};
+use registry_types::package::VersionState;
 use registry_types::text_enum;
+use registry_types::verdict::Decision;
 
 use crate::error::stored;
 use crate::packages::{Page, Version, one_more};
 use crate::schema::{components, findings, version_documents};
-use crate::{Connection, DbError, DbResult, intakes};
+use crate::{Connection, DbError, DbResult, intakes, verdicts};
 
 text_enum! {
     /// The forms in which a version's SBOM is kept.
@@ -93,13 +95,36 @@ fn page_of_json<T: serde::de::DeserializeOwned>(
     Ok(Page::from_rows(rows, size, |(ordinal, _)| *ordinal).map(|(_, value)| value))
 }
 
-/// The check results of the version's newest intake, in the order of the pipeline; empty before there are any.
+/// The check results of the version, in the order of the pipeline; empty before there are any. They are those of its newest
+/// intake; when it was judged anew by later advisories, `vulnerabilities` is what that found.
 ///
 /// # Errors
 /// When the database does not answer.
 pub async fn checks(conn: &mut Connection, version: &Version) -> DbResult<Vec<CheckResult>> {
-    let intake = intakes::latest_of_version(conn, version.summary.id).await?;
-    Ok(intake.map(|intake| intake.checks).unwrap_or_default())
+    let Some(intake) = intakes::latest_of_version(conn, version.summary.id).await? else { return Ok(Vec::new()) };
+    let mut checks = intake.checks;
+    if let Some(newer) = verdicts::rejudged_check(conn, intake.summary.id).await? {
+        checks.retain(|check| check.name != newer.name);
+        checks.push(newer);
+        checks.sort_by_key(|check| check.name);
+    }
+    Ok(checks)
+}
+
+/// Why the version is not served, as its newest verdict says; empty for one that is, or that is not decided.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn reasons(conn: &mut Connection, version: &Version) -> DbResult<Vec<Reason>> {
+    match version.summary.state {
+        VersionState::Pending | VersionState::Active | VersionState::Yanked => return Ok(Vec::new()),
+        VersionState::Rejected | VersionState::InReview | VersionState::Quarantined => {}
+    }
+    let verdict = verdicts::latest(conn, version.summary.id).await?;
+    Ok(match verdict.map(|verdict| verdict.decision) {
+        Some(Decision::Rejected { reasons, .. } | Decision::InReview { reasons, .. }) => reasons,
+        Some(Decision::Active { .. }) | None => Vec::new(),
+    })
 }
 
 /// # Errors

@@ -24,6 +24,7 @@ mod pool;
 pub mod publish;
 pub mod pull;
 pub mod registries;
+pub mod rejudgement;
 mod schema;
 pub mod search;
 pub mod sessions;

@@ -131,6 +131,7 @@ pub struct VersionSummary {
     pub media_type: Option<String>,
     /// Of the whole image, all platforms.
     pub size_bytes: Option<u64>,
+    /// Why it was rejected, or quarantined.
     pub rejection_code: Option<RejectionCode>,
     /// The publisher's word to those who still use it.
     pub deprecated: Option<String>,

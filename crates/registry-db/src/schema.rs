@@ -401,6 +401,8 @@ diesel::table! {
         envelope -> Bytea,
         key_id -> Text,
         created_at -> Timestamptz,
+        advisory_snapshot -> Nullable<BigInt>,
+        vulnerabilities -> Nullable<Jsonb>,
     }
 }
 
@@ -428,6 +430,13 @@ diesel::table! {
         role -> Text,
         platform -> Nullable<Text>,
         subject -> Nullable<Text>,
+    }
+}
+
+diesel::table! {
+    version_scans (version_id) {
+        version_id -> Uuid,
+        advisory_snapshot -> BigInt,
     }
 }
 
@@ -488,5 +497,6 @@ diesel::allow_tables_to_appear_in_same_query!(
     version_blobs,
     version_documents,
     version_manifests,
+    version_scans,
     versions,
 );

@@ -4,6 +4,7 @@ use chrono::{DateTime, Utc};
 use diesel::prelude::*;
 use diesel_async::RunQueryDsl;
 use registry_types::ids::{IntakeId, VerdictId, VersionId};
+use registry_types::intake::CheckResult;
 use registry_types::verdict::Decision;
 
 use crate::schema::verdicts;
@@ -19,6 +20,16 @@ pub struct NewVerdict {
     pub envelope: Vec<u8>,
     /// Which of the store's keys signed.
     pub key_id: String,
+    /// `None` for the intake's own verdict.
+    pub rejudged: Option<Rejudged>,
+}
+
+/// What is different in the verdict on a version that was judged anew.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Rejudged {
+    pub advisory_snapshot: i64,
+    /// Stands in for the intake's own check.
+    pub vulnerabilities: CheckResult,
 }
 
 /// A stored verdict.
@@ -33,10 +44,14 @@ pub struct Verdict {
 }
 
 /// # Errors
-/// `verdicts_intake_id_key` when the intake already has one.
+/// `verdicts_intake_idx` when the intake already has one, `verdicts_rejudged_idx` when the version was already judged anew by
+/// this snapshot.
 pub async fn insert(conn: &mut Connection, new: &NewVerdict) -> DbResult<VerdictId> {
     let id = VerdictId::new();
     let decision = serde_json::to_value(&new.decision).map_err(|e| DbError::corrupt("decision")(Box::new(e)))?;
+    let rejudged = new.rejudged.as_ref();
+    let check = rejudged.map(|rejudged| serde_json::to_value(&rejudged.vulnerabilities));
+    let check = check.transpose().map_err(|e| DbError::corrupt("check")(Box::new(e)))?;
     diesel::insert_into(verdicts::table)
         .values((
             verdicts::id.eq(id.0),
@@ -45,6 +60,8 @@ pub async fn insert(conn: &mut Connection, new: &NewVerdict) -> DbResult<Verdict
             verdicts::decision.eq(decision),
             verdicts::envelope.eq(&new.envelope),
             verdicts::key_id.eq(&new.key_id),
+            verdicts::advisory_snapshot.eq(rejudged.map(|rejudged| rejudged.advisory_snapshot)),
+            verdicts::vulnerabilities.eq(check),
         ))
         .execute(conn)
         .await?;
@@ -66,18 +83,36 @@ pub async fn latest(conn: &mut Connection, version: VersionId) -> DbResult<Optio
     row.map(TryInto::try_into).transpose()
 }
 
-/// The verdict of one intake, if it was decided.
+/// The verdict that one intake ended with, if it was decided; not those on its version by later advisories.
 ///
 /// # Errors
 /// When the database does not answer.
 pub async fn of_intake(conn: &mut Connection, intake: IntakeId) -> DbResult<Option<Verdict>> {
     let row: Option<VerdictRow> = verdicts::table
         .filter(verdicts::intake_id.eq(intake.0))
+        .filter(verdicts::advisory_snapshot.is_null())
         .select(VerdictRow::as_select())
         .first(conn)
         .await
         .optional()?;
     row.map(TryInto::try_into).transpose()
+}
+
+/// The check `vulnerabilities` of the newest verdict by later advisories that rests on this intake, if there is one.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn rejudged_check(conn: &mut Connection, intake: IntakeId) -> DbResult<Option<CheckResult>> {
+    let check: Option<Option<serde_json::Value>> = verdicts::table
+        .filter(verdicts::intake_id.eq(intake.0))
+        .filter(verdicts::advisory_snapshot.is_not_null())
+        .order((verdicts::created_at.desc(), verdicts::id.desc()))
+        .select(verdicts::vulnerabilities)
+        .first(conn)
+        .await
+        .optional()?;
+    let check = check.flatten().map(serde_json::from_value);
+    check.transpose().map_err(|e| DbError::corrupt("check")(Box::new(e)))
 }
 
 #[derive(Queryable, Selectable)]

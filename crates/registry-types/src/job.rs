@@ -6,7 +6,12 @@ use crate::ids::{IntakeId, RegistryNamespaceId};
 use crate::text_enum;
 
 text_enum! {
-    pub enum JobKind { Intake = "intake", RegistryTest = "registry_test", Housekeeping = "housekeeping" }
+    pub enum JobKind {
+        Intake = "intake",
+        RegistryTest = "registry_test",
+        Housekeeping = "housekeeping",
+        Rejudgement = "rejudgement",
+    }
 }
 
 /// One job's input. Never holds a credential.
@@ -21,6 +26,8 @@ pub enum JobPayload {
     },
     /// Removes what is out of date: expired idempotency keys and sessions, staging leftovers.
     Housekeeping {},
+    /// Judges stored versions by the advisories in use, where these say something else than those that they were judged by.
+    Rejudgement {},
 }
 
 impl JobPayload {
@@ -30,6 +37,7 @@ impl JobPayload {
             Self::Intake { .. } => JobKind::Intake,
             Self::RegistryTest { .. } => JobKind::RegistryTest,
             Self::Housekeeping {} => JobKind::Housekeeping,
+            Self::Rejudgement {} => JobKind::Rejudgement,
         }
     }
 }

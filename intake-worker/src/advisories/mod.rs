@@ -12,7 +12,7 @@ pub use starter::ensure_starter;
 
 use image_scan::advisories::OsvError;
 use registry_db::advisories::{self, SnapshotInfo};
-use registry_db::{DbError, DbResult, Pool};
+use registry_db::{DbError, DbResult, Pool, rejudgement};
 use registry_types::component::Ecosystem;
 
 /// How far a load is; for people who wait.
@@ -74,6 +74,8 @@ pub enum SyncError {
 pub struct Status {
     /// The snapshot that intakes are judged by; `None` before the first load.
     pub in_use: Option<SnapshotInfo>,
+    /// Stored versions that are still to be judged by it.
+    pub owed: i64,
     /// Every complete snapshot, the newest first.
     pub snapshots: Vec<SnapshotInfo>,
 }
@@ -83,6 +85,10 @@ pub struct Status {
 pub async fn status(pool: &Pool) -> DbResult<Status> {
     let mut conn = pool.get().await?;
     let in_use = advisories::latest_usable(&mut conn).await?;
+    let owed = match &in_use {
+        Some(snapshot) => rejudgement::owed_count(&mut conn, snapshot.number).await?,
+        None => 0,
+    };
     let snapshots = advisories::snapshots(&mut conn).await?;
-    Ok(Status { in_use, snapshots })
+    Ok(Status { in_use, owed, snapshots })
 }

@@ -9,20 +9,20 @@ use serde_json::Value;
 const MAX_REASONS: usize = 100;
 
 /// What was seen: an outcome with its reasons.
-pub(super) struct Observation {
-    pub(super) outcome: Outcome,
-    pub(super) reasons: Vec<Reason>,
+pub(crate) struct Observation {
+    pub(crate) outcome: Outcome,
+    pub(crate) reasons: Vec<Reason>,
 }
 
 impl Observation {
-    pub(super) fn new(outcome: Outcome, reasons: Vec<Reason>) -> Self {
+    pub(crate) fn new(outcome: Outcome, reasons: Vec<Reason>) -> Self {
         Self { outcome, reasons }
     }
 }
 
 /// One result of several observations. The outcome is the one that weighs most under the requirement, so that, say, an
 /// unenforced failure does not hide that something required could not be told. Observations without reasons don't count.
-pub(super) fn combined(
+pub(crate) fn combined(
     name: CheckName,
     requirement: Requirement,
     observations: Vec<Observation>,

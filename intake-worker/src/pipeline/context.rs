@@ -47,7 +47,7 @@ pub(crate) struct Pipeline {
 
 impl Pipeline {
     /// Ends a job that has nothing left to do.
-    pub(super) async fn finish(&self, job: &ClaimedJob) -> Result<(), JobError> {
+    pub(crate) async fn finish(&self, job: &ClaimedJob) -> Result<(), JobError> {
         jobs::finish(&mut *self.pool.get().await?, job.lease).await?;
         Ok(())
     }
@@ -123,6 +123,8 @@ pub(super) struct Case {
     pub(super) documents: Vec<Document>,
     /// Which advisory data was used.
     pub(super) advisories: Value,
+    /// Its number.
+    pub(super) advisory_snapshot: Option<i64>,
 }
 
 impl Case {

@@ -1,6 +1,5 @@
 //! Step 9: the decision, signed, and everything of it in one transaction.
 
-use blob_store::ObjectKey;
 use chrono::Utc;
 use registry_db::content::{LinkedManifest, ManifestRole};
 use registry_db::intakes::{self, Ending, NewContent};
@@ -71,12 +70,9 @@ fn sign(run: &Run<'_>, case: &Case, decision: &Decision) -> Envelope {
 async fn attach_verdict(run: &Run<'_>, case: &mut Case, envelope: &Envelope) -> Result<(), JobError> {
     let Some(image) = &case.image else { return Ok(()) };
     let subject = Subject { media_type: &image.media_type, digest: &image.digest, size: image.manifest_size };
-    let VerdictReferrer { manifest, blobs } = attach(envelope, &run.pipeline.verdict_key, subject, Utc::now());
-    let puts = blobs.iter().map(|(digest, bytes)| {
-        let key = ObjectKey::Blob(digest.clone());
-        async move { run.pipeline.blobs.put(&key, bytes.clone()).await }
-    });
-    futures_util::future::try_join_all(puts).await?;
+    let referrer = attach(envelope, &run.pipeline.verdict_key, subject, Utc::now());
+    referrer.store(&*run.pipeline.blobs).await?;
+    let VerdictReferrer { manifest, blobs } = referrer;
     case.blobs.extend(blobs.iter().map(|(digest, _)| digest.clone()));
     case.new_blobs.extend(blobs.into_iter().map(|(digest, bytes)| (digest, bytes.len() as u64)));
     let digest = manifest.digest.clone();
@@ -97,6 +93,7 @@ fn ending(run: &Run<'_>, case: Case, decision: Decision, envelope: &Envelope) ->
             decision,
             envelope: envelope.to_bytes(),
             key_id: run.pipeline.verdict_key.key_id().to_owned(),
+            rejudged: None,
         },
         steps: case.steps,
         checks: case.checks.into_iter().filter(|check| !case.recorded.contains(&check.name)).collect(),
@@ -110,6 +107,7 @@ fn ending(run: &Run<'_>, case: Case, decision: Decision, envelope: &Envelope) ->
         },
         components: case.components,
         findings: case.findings,
+        advisory_snapshot: case.advisory_snapshot,
         documents: case.documents,
     }
 }

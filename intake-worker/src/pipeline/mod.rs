@@ -3,7 +3,7 @@
 //! Outside I/O never happens inside a transaction; every write is made under the job's lease. A package's fault ends as a
 //! decision, an outage as another attempt.
 
-mod check;
+pub(crate) mod check;
 mod context;
 mod decide;
 mod document;

@@ -8,4 +8,5 @@ mod statement;
 pub use envelope::Envelope;
 pub use key::{VerdictKey, VerdictKeyError};
 pub use referrer::{Subject, VerdictReferrer, attach};
+pub(crate) use statement::attestations_of;
 pub use statement::{Judgement, PAYLOAD_TYPE, statement};

@@ -4,6 +4,7 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use blob_store::{BlobError, BlobStore, ObjectKey};
 use bytes::Bytes;
 use chrono::{DateTime, SecondsFormat, Utc};
 use registry_db::content::NewManifest;
@@ -24,6 +25,20 @@ const EMPTY: &[u8] = b"{}";
 pub struct VerdictReferrer {
     pub manifest: NewManifest,
     pub blobs: Vec<(Digest, Bytes)>,
+}
+
+impl VerdictReferrer {
+    /// Puts the blobs into the object store, where the database may then speak of them.
+    ///
+    /// # Errors
+    /// When the object store refuses.
+    pub async fn store(&self, objects: &dyn BlobStore) -> Result<(), BlobError> {
+        let puts = self.blobs.iter().map(|(digest, bytes)| {
+            let key = ObjectKey::Blob(digest.clone());
+            async move { objects.put(&key, bytes.clone()).await }
+        });
+        futures_util::future::try_join_all(puts).await.map(|_| ())
+    }
 }
 
 /// The manifest that is referred to.

@@ -1,5 +1,7 @@
 //! The in-toto statement: a SLSA verification summary, with the store's own inputs beside it.
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use chrono::{DateTime, SecondsFormat, Utc};
 use registry_types::digest::Digest;
 use registry_types::intake::CheckResult;
@@ -52,6 +54,21 @@ pub fn statement(judgement: &Judgement<'_>) -> Vec<u8> {
     })
     .to_string()
     .into_bytes()
+}
+
+/// The attestations that an earlier verdict names as its inputs; `envelope` is that verdict as it was stored. `None` when it
+/// is no such verdict.
+pub(crate) fn attestations_of(envelope: &[u8]) -> Option<Vec<Digest>> {
+    let envelope: Value = serde_json::from_slice(envelope).ok()?;
+    let payload = STANDARD.decode(envelope.get("payload")?.as_str()?).ok()?;
+    let statement: Value = serde_json::from_slice(&payload).ok()?;
+    let inputs = statement.pointer("/predicate/inputAttestations")?.as_array()?;
+    inputs.iter().map(digest_of).collect()
+}
+
+fn digest_of(input: &Value) -> Option<Digest> {
+    let (algorithm, hex) = input.get("digest")?.as_object()?.iter().next()?;
+    format!("{algorithm}:{}", hex.as_str()?).parse().ok()
 }
 
 /// The image; where there is none, the package manifest, named as what it is.

@@ -143,7 +143,8 @@ pub(crate) async fn get_version(
     let mut conn = state.pool.get().await?;
     let version = seen_version(&mut conn, &caller, &path).await?;
     let checks = evidence::checks(&mut conn, &version).await?;
-    Ok(web::Json(VersionDetail::new(version, checks, &state.public_url)))
+    let reasons = evidence::reasons(&mut conn, &version).await?;
+    Ok(web::Json(VersionDetail::new(version, reasons, checks, &state.public_url)))
 }
 
 /// The package manifest, or the template document, of a version

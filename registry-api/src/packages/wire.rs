@@ -5,7 +5,7 @@ use registry_db::packages::{PackageSummary, Version, VersionSummary};
 use registry_types::advisory::Finding;
 use registry_types::component::Component;
 use registry_types::digest::Digest;
-use registry_types::intake::CheckResult;
+use registry_types::intake::{CheckResult, Reason};
 use registry_types::names::PackageName;
 use serde::Serialize;
 use serde_json::Value;
@@ -81,6 +81,8 @@ pub(crate) struct VersionItem {
     /// Image reference to pull an active version with: this store's address and the digest.
     #[schema(example = "store.example.org/acme/pdf-tools@sha256:…")]
     pull: Option<String>,
+    /// Why it was rejected, or quarantined.
+    #[schema(example = "SECURITY_SCAN_FAILED")]
     rejection_code: Option<&'static str>,
     /// The publisher's word to those who still use it.
     deprecated: Option<String>,
@@ -138,16 +140,20 @@ pub(crate) struct VersionDetail {
     descriptor: Value,
     /// What the author named for the intake; only for the publisher's members.
     image_reference: Option<String>,
+    /// Why a version is rejected, quarantined or waits for a person: by what was known when it was last judged.
+    reasons: Vec<ReasonItem>,
+    /// Of its intake; `vulnerabilities` by the advisories that it was last judged by.
     checks: Vec<CheckItem>,
 }
 
 impl VersionDetail {
-    pub(crate) fn new(version: Version, checks: Vec<CheckResult>, public_url: &Url) -> Self {
+    pub(crate) fn new(version: Version, reasons: Vec<Reason>, checks: Vec<CheckResult>, public_url: &Url) -> Self {
         Self {
             version: VersionItem::new(version.summary, &version.package.full_name(), public_url),
             package: version.package.into(),
             descriptor: version.descriptor,
             image_reference: version.image_reference,
+            reasons: reasons.into_iter().map(Into::into).collect(),
             checks: checks.into_iter().map(Into::into).collect(),
         }
     }
@@ -195,8 +201,8 @@ pub(crate) struct ReasonItem {
     fix: Option<String>,
 }
 
-impl From<registry_types::intake::Reason> for ReasonItem {
-    fn from(reason: registry_types::intake::Reason) -> Self {
+impl From<Reason> for ReasonItem {
+    fn from(reason: Reason) -> Self {
         Self {
             code: reason.code.as_str(),
             rule: reason.rule,

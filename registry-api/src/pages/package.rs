@@ -14,7 +14,7 @@ use registry_types::template::Template as CompanyTemplate;
 use semver::Version as SemVer;
 use serde::Deserialize;
 
-use super::check_view::CheckView;
+use super::check_view::{CheckView, ReasonView};
 use super::company_view::CompanyView;
 use super::frame::{Frame, Section, render};
 use super::signature_view::{SignatureView, signatures};
@@ -58,6 +58,8 @@ struct VersionView {
     state_words: String,
     /// What there is to know first about a version that is not simply active.
     warning: Option<&'static str>,
+    /// Why it was quarantined; for others the checks say it.
+    reasons: Vec<ReasonView>,
     deprecated: Option<String>,
     pull: Option<String>,
     digest: Option<String>,
@@ -162,6 +164,14 @@ async fn version_view(conn: &mut Connection, version: Version, state: &AppState)
     let components = evidence::components(conn, &version, None, SHOWN_COMPONENTS).await?;
     let component_count = evidence::component_count(conn, &version).await?;
     let checks = evidence::checks(conn, &version).await?;
+    let reasons = match version.summary.state {
+        VersionState::Quarantined => evidence::reasons(conn, &version).await?,
+        VersionState::Pending
+        | VersionState::Active
+        | VersionState::Rejected
+        | VersionState::InReview
+        | VersionState::Yanked => Vec::new(),
+    };
     let signature = checks.iter().find(|check| check.name == CheckName::Signature);
     let about = About::of(&version);
     let summary = &version.summary;
@@ -170,6 +180,7 @@ async fn version_view(conn: &mut Connection, version: Version, state: &AppState)
         state: summary.state.as_str(),
         state_words: text::words(summary.state.as_str()),
         warning: warning(summary.state),
+        reasons: reasons.into_iter().map(Into::into).collect(),
         deprecated: summary.deprecated.clone(),
         pull: pull_reference(summary, &version.package.full_name(), &state.public_url),
         digest: summary.digest.as_ref().map(|digest| digest.to_string()),

@@ -93,15 +93,25 @@ impl Standing {
         match intake.state {
             IntakeState::Queued | IntakeState::Running => Self::UnderWay,
             IntakeState::Failed => Self::Failed,
-            IntakeState::Decided => match intake.outcome.as_deref().and_then(|outcome| outcome.parse().ok()) {
+            IntakeState::Decided => match decided_state(intake) {
                 Some(VersionState::Active) => Self::Active,
-                Some(VersionState::InReview) => Self::InReview,
+                Some(VersionState::InReview) => Self::after_review(intake.version_state),
                 // An outcome that cannot be read is no success.
                 Some(
                     VersionState::Rejected | VersionState::Pending | VersionState::Quarantined | VersionState::Yanked,
                 )
                 | None => Self::Failed,
             },
+        }
+    }
+
+    /// The intake left the decision open; how the version stands now tells whether it was made.
+    const fn after_review(version: VersionState) -> Self {
+        match version {
+            VersionState::InReview => Self::InReview,
+            // What happened to it once it was accepted is no longer a matter of the publish.
+            VersionState::Active | VersionState::Quarantined | VersionState::Yanked => Self::Active,
+            VersionState::Rejected | VersionState::Pending => Self::Failed,
         }
     }
 
@@ -131,7 +141,14 @@ impl Standing {
     }
 }
 
+fn decided_state(intake: &IntakeSummary) -> Option<VersionState> {
+    intake.outcome.as_deref().and_then(|outcome| outcome.parse().ok())
+}
+
 fn failure_reason(intake: &IntakeSummary) -> String {
+    if let (Some(VersionState::InReview), Some(code)) = (decided_state(intake), intake.version_code) {
+        return format!("{code}: the version was refused after its intake; its page says why");
+    }
     let code = intake.failure_code.map_or("INTAKE_FAILED", registry_types::rejection_code::RejectionCode::as_str);
     let reason = intake.failure_reason.as_deref().unwrap_or("no reason was recorded");
     format!("{code}: {reason}")
@@ -197,6 +214,8 @@ mod tests {
             digest: None,
             profile: None,
             outcome: outcome.map(str::to_owned),
+            version_state: outcome.map_or(VersionState::Pending, |outcome| outcome.parse().unwrap()),
+            version_code: None,
             failure_code: Some(RejectionCode::SecurityScanFailed),
             failure_reason: Some("a HIGH finding".to_owned()),
             created_at: Utc::now(),
@@ -219,6 +238,21 @@ mod tests {
             let shown = PublishStatus::from(intake(state, outcome));
             assert_eq!((shown.status, shown.state), (status, word), "{state} {outcome:?}");
         }
+    }
+
+    #[test]
+    fn a_publish_that_was_left_open_ends_with_the_later_decision() {
+        let later = |version_state, version_code| {
+            let open = intake(IntakeState::Decided, Some("in_review"));
+            PublishStatus::from(IntakeSummary { version_state, version_code, ..open })
+        };
+        assert_eq!(later(VersionState::InReview, None).status, "in_progress");
+        for accepted in [VersionState::Active, VersionState::Quarantined, VersionState::Yanked] {
+            assert_eq!(later(accepted, None).status, "completed", "{accepted}");
+        }
+        let refused = later(VersionState::Rejected, Some(RejectionCode::SecurityScanFailed));
+        assert_eq!(refused.status, "failed");
+        assert!(refused.failure_reason.unwrap().starts_with("SECURITY_SCAN_FAILED: "));
     }
 
     #[test]

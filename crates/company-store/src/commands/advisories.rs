@@ -49,12 +49,39 @@ async fn sync(pool: &Pool, output: Output, args: SyncArgs) -> Result<Exit, Comma
             Progress::Storing { rows } => format!("{rows} rows stored"),
         });
     };
+    let earlier = advisories::status(pool).await.map_err(anyhow::Error::from)?;
     let snapshot = advisories::sync(pool, &source, &ecosystems, show).await.map_err(anyhow::Error::from)?;
     spinner.finish_and_clear();
-    output.show(&described(&snapshot), |_| {
+    let status = advisories::status(pool).await.map_err(anyhow::Error::from)?;
+    let lost = lost(earlier.in_use.as_ref(), &snapshot);
+    let mut answer = described(&snapshot);
+    answer["versions_to_judge"] = json!(status.owed);
+    answer["no_longer_covered"] = json!(lost);
+    output.show(&answer, |_| {
         println!("Snapshot {} is in use: {} records from {}.", snapshot.number, snapshot.records, snapshot.source);
+        if !lost.is_empty() {
+            println!(
+                "It says nothing any more about {}: versions with such components are quarantined.",
+                lost.join(", ")
+            );
+        }
+        println!("{}", to_judge(status.owed));
     })?;
     Ok(Exit::Success)
+}
+
+/// What the earlier snapshot spoke about, and this one does not.
+fn lost(earlier: Option<&SnapshotInfo>, snapshot: &SnapshotInfo) -> Vec<String> {
+    let earlier = earlier.map_or(&[][..], |earlier| &earlier.ecosystems);
+    earlier.iter().filter(|scope| !snapshot.ecosystems.contains(scope)).map(ToString::to_string).collect()
+}
+
+fn to_judge(owed: i64) -> String {
+    match owed {
+        0 => "Every stored version is judged by it.".to_owned(),
+        1 => "1 stored version is to be judged by it; the worker does that now.".to_owned(),
+        owed => format!("{owed} stored versions are to be judged by it; the worker does that now."),
+    }
 }
 
 fn ecosystems(names: &[String]) -> Result<Vec<Ecosystem>, CommandError> {
@@ -70,13 +97,18 @@ fn ecosystems(names: &[String]) -> Result<Vec<Ecosystem>, CommandError> {
 async fn status(pool: &Pool, output: Output) -> Result<Exit, CommandError> {
     let status = advisories::status(pool).await.map_err(anyhow::Error::from)?;
     let snapshots: Vec<_> = status.snapshots.iter().map(described).collect();
-    let answer = json!({ "in_use": status.in_use.as_ref().map(described), "snapshots": snapshots });
+    let answer = json!({
+        "in_use": status.in_use.as_ref().map(described),
+        "versions_to_judge": status.owed,
+        "snapshots": snapshots,
+    });
     output.show(&answer, |_| {
         let Some(used) = &status.in_use else {
             println!("No advisories are loaded; every scan is unknown.");
             return;
         };
         println!("Snapshot {} is in use ({}, {} records).", used.number, used.origin, used.records);
+        println!("{}", to_judge(status.owed));
         let row = |s: &SnapshotInfo| {
             let data = s.data_as_of.map_or_else(|| "-".to_owned(), |at| at.to_rfc3339());
             vec![s.number.to_string(), s.origin.to_string(), s.records.to_string(), data, s.source.clone()]

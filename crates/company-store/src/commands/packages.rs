@@ -121,6 +121,12 @@ fn print_version(version: &Value) {
     let row = |c: &Value| vec![text(c, "/name").to_owned(), text(c, "/outcome").to_owned()];
     let checks: Vec<_> = version["checks"].as_array().into_iter().flatten().map(row).collect();
     table(&["CHECK", "OUTCOME"], &checks);
+    for reason in version["reasons"].as_array().into_iter().flatten() {
+        println!("\n{}: {}", text(reason, "/code"), text(reason, "/message"));
+        if let Some(fix) = reason["fix"].as_str() {
+            println!("  {fix}");
+        }
+    }
 }
 
 /// Prints an object's plain fields one a line.

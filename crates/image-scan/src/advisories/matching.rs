@@ -34,20 +34,58 @@ pub struct Uncomparable {
 /// `advisories` may hold more than concerns these components.
 #[must_use]
 pub fn match_components(components: &[Component], advisories: &[AffectedPackage]) -> MatchResult {
-    let mut by_package = HashMap::<(Ecosystem, &str), Vec<&AffectedPackage>>::new();
-    for advisory in advisories {
-        by_package.entry((advisory.ecosystem, advisory.package.as_str())).or_default().push(advisory);
+    let index = AdvisoryIndex::new(advisories);
+    MatchResult::joined(components.iter().map(|component| index.match_component(component)))
+}
+
+/// Advisories by the package that they are about.
+#[derive(Debug)]
+pub struct AdvisoryIndex<'a> {
+    by_package: HashMap<(Ecosystem, &'a str), Vec<&'a AffectedPackage>>,
+}
+
+impl<'a> AdvisoryIndex<'a> {
+    #[must_use]
+    pub fn new(advisories: &'a [AffectedPackage]) -> Self {
+        let mut by_package = HashMap::<_, Vec<_>>::new();
+        for advisory in advisories {
+            by_package.entry((advisory.ecosystem, advisory.package.as_str())).or_default().push(advisory);
+        }
+        Self { by_package }
     }
-    let mut result = MatchResult::default();
-    for component in components {
+
+    /// [`match_components`] for one of them. The result depends on the component's layer and path only in that it repeats
+    /// them.
+    #[must_use]
+    pub fn match_component(&self, component: &Component) -> MatchResult {
         let name = super::matched_name(component.ecosystem, &component.source_name);
-        let about = by_package.get(&(component.ecosystem, name.as_str())).map_or(&[][..], Vec::as_slice);
+        let about = self.by_package.get(&(component.ecosystem, name.as_str())).map_or(&[][..], Vec::as_slice);
+        let mut result = MatchResult::default();
         match_component(component, about, &mut result);
+        result.put_in_order();
+        result
     }
-    result.findings.sort_unstable_by(|a, b| (&a.purl, &a.path, &a.advisory).cmp(&(&b.purl, &b.path, &b.advisory)));
-    result.uncomparable.sort_unstable();
-    result.uncomparable.dedup();
-    result
+}
+
+impl MatchResult {
+    /// The result for all of an image's components from those for each of them: the same as from one call with all.
+    #[must_use]
+    pub fn joined(parts: impl IntoIterator<Item = Self>) -> Self {
+        let mut joined = Self::default();
+        for part in parts {
+            joined.findings.extend(part.findings);
+            joined.uncomparable.extend(part.uncomparable);
+        }
+        joined.put_in_order();
+        joined
+    }
+
+    fn put_in_order(&mut self) {
+        let place = |a: &Finding, b: &Finding| (&a.purl, &a.path, &a.advisory).cmp(&(&b.purl, &b.path, &b.advisory));
+        self.findings.sort_by(place);
+        self.uncomparable.sort_unstable();
+        self.uncomparable.dedup();
+    }
 }
 
 fn match_component(component: &Component, advisories: &[&AffectedPackage], result: &mut MatchResult) {
@@ -357,6 +395,17 @@ pub(super) mod tests {
                 prop_assert!(worst(&more).is_some_and(|more| more.at_least(fewer)));
             }
             prop_assert!(fewer.uncomparable.iter().all(|u| more.uncomparable.contains(u)));
+        }
+
+        /// What many images hold may be matched once: the parts give the whole.
+        #[test]
+        fn components_matched_one_by_one_give_the_same(
+            all in proptest::collection::vec(any_advisory(), 1..7), versions in proptest::collection::vec("(1|2)\\.[0-2]", 1..4),
+        ) {
+            let components: Vec<_> = versions.iter().map(|v| component(Ecosystem::PyPi, "", "p", v)).collect();
+            let index = AdvisoryIndex::new(&all);
+            let parts = components.iter().rev().map(|component| index.match_component(component));
+            prop_assert_eq!(MatchResult::joined(parts), match_components(&components, &all));
         }
 
         /// The order in which the database answers changes nothing.

@@ -12,7 +12,7 @@ pub mod starter;
 
 pub use affected::{AffectedPackage, AffectedRange, Assessment, Event};
 pub use coverage::{Uncovered, uncovered};
-pub use matching::{MatchResult, Uncomparable, match_components};
+pub use matching::{AdvisoryIndex, MatchResult, Uncomparable, match_components};
 pub use osv::{OsvError, OsvRecord, osv_name, parse_osv};
 
 use registry_types::component::Ecosystem;

@@ -21,7 +21,7 @@ use crate::evidence::SbomFormat;
 use crate::jobs::{self, ClaimedJob, Lease};
 use crate::schema::{components, findings, intakes, version_documents, versions};
 use crate::verdicts::{self, NewVerdict};
-use crate::{Connection, DbError, DbResult, durable, listing};
+use crate::{Connection, DbError, DbResult, durable, listing, rejudgement};
 
 /// A document of the version that already lies in the object store.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -57,6 +57,8 @@ pub struct Ending {
     pub content: NewContent,
     pub components: Vec<Component>,
     pub findings: Vec<Finding>,
+    /// The advisory snapshot that the findings rest on; `None` when nothing was matched.
+    pub advisory_snapshot: Option<i64>,
     pub documents: Vec<Document>,
 }
 
@@ -76,6 +78,7 @@ pub async fn decide(conn: &mut Connection, lease: Lease, work: &IntakeWork, endi
     verdicts::insert(conn, &ending.verdict).await?;
     note(conn, work, Actor::Worker, "version.decided", outcome_details(&ending.verdict.decision)).await?;
     insert_event(conn, work.id, EventKind::Decided, outcome_details(&ending.verdict.decision)).await?;
+    rejudgement::note_scan(conn, work.version, ending.advisory_snapshot).await?;
     match &ending.verdict.decision {
         // Last: it holds locks that other packages' decisions wait for.
         Decision::Active { .. } => listing::refresh_listing(conn, work.package).await,
@@ -215,10 +218,9 @@ async fn settle_intake(conn: &mut Connection, work: &IntakeWork, ending: &Ending
 /// Components, findings and documents: those of an earlier, rejected intake of the same version go.
 async fn replace_scan_results(conn: &mut Connection, version: VersionId, ending: &Ending) -> DbResult<()> {
     diesel::delete(components::table.filter(components::version_id.eq(version.0))).execute(conn).await?;
-    diesel::delete(findings::table.filter(findings::version_id.eq(version.0))).execute(conn).await?;
     diesel::delete(version_documents::table.filter(version_documents::version_id.eq(version.0))).execute(conn).await?;
     insert_components(conn, version, &ending.components).await?;
-    insert_findings(conn, version, &ending.findings).await?;
+    replace_findings(conn, version, &ending.findings).await?;
     let documents = ending
         .documents
         .iter()
@@ -252,7 +254,8 @@ async fn insert_components(conn: &mut Connection, version: VersionId, rows: &[Co
     Ok(())
 }
 
-async fn insert_findings(conn: &mut Connection, version: VersionId, rows: &[Finding]) -> DbResult<()> {
+pub(crate) async fn replace_findings(conn: &mut Connection, version: VersionId, rows: &[Finding]) -> DbResult<()> {
+    diesel::delete(findings::table.filter(findings::version_id.eq(version.0))).execute(conn).await?;
     let json = serde_json::to_value(rows).map_err(|e| DbError::corrupt("findings")(Box::new(e)))?;
     diesel::sql_query(
         "INSERT INTO findings (version_id, ordinal, advisory, severity, purl, finding) \

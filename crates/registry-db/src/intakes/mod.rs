@@ -7,6 +7,7 @@ mod work;
 
 pub use cancel::cancel;
 pub(crate) use cancel::job_key;
+pub(crate) use decide::replace_findings;
 pub use decide::{Document, Ending, NewContent, decide, fail};
 pub use read::{Event, Intake, IntakeSummary, StepTiming, checks, events_after, get, latest_of_version, list, steps};
 pub(crate) use work::insert_event;

@@ -7,6 +7,7 @@ use registry_types::digest::Digest;
 use registry_types::ids::{IntakeId, OrganizationId, PackageId, VersionId};
 use registry_types::intake::{CheckResult, IntakeState, IntakeStep};
 use registry_types::names::PackageName;
+use registry_types::package::VersionState;
 use registry_types::profile::Profile;
 use registry_types::rejection_code::RejectionCode;
 use serde_json::Value;
@@ -34,6 +35,10 @@ pub struct IntakeSummary {
     pub profile: Option<Profile>,
     /// `active`, `rejected` or `in_review` once decided.
     pub outcome: Option<String>,
+    /// How the version stands now, which is more than the intake's outcome when it was decided again since.
+    pub version_state: VersionState,
+    /// Why the version is rejected or quarantined.
+    pub version_code: Option<RejectionCode>,
     pub failure_code: Option<RejectionCode>,
     pub failure_reason: Option<String>,
     pub created_at: DateTime<Utc>,
@@ -215,6 +220,10 @@ struct SummaryRow {
     digest: Option<String>,
     profile: Option<String>,
     outcome: Option<String>,
+    #[diesel(select_expression = versions::state)]
+    version_state: String,
+    #[diesel(select_expression = versions::rejection_code)]
+    version_code: Option<String>,
     failure_code: Option<String>,
     failure_reason: Option<String>,
     created_at: DateTime<Utc>,
@@ -239,6 +248,8 @@ impl TryFrom<SummaryRow> for IntakeSummary {
             digest: row.digest.map(|text| stored("digest", &text)).transpose()?,
             profile: row.profile.map(|text| stored("profile", &text)).transpose()?,
             outcome: row.outcome,
+            version_state: stored("version state", &row.version_state)?,
+            version_code: row.version_code.map(|text| stored("rejection code", &text)).transpose()?,
             failure_code: row.failure_code.map(|text| stored("rejection code", &text)).transpose()?,
             failure_reason: row.failure_reason,
             created_at: row.created_at,

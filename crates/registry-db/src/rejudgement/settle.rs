@@ -1,0 +1,132 @@
+//! How a judgement of a stored version ends: one transaction by compare-and-set, under the job's lease.
+
+use chrono::{DateTime, Utc};
+use diesel::sql_types::{Array, BigInt, Nullable, Text, Timestamptz, Uuid};
+use diesel_async::RunQueryDsl;
+use registry_types::advisory::Finding;
+use registry_types::digest::Digest;
+use registry_types::ids::VersionId;
+use registry_types::package::VersionState;
+use registry_types::rejection_code::RejectionCode;
+use serde_json::json;
+
+use super::work::JudgedVersion;
+use crate::audit::{self, Actor, Entry};
+use crate::content::{self, NewManifest};
+use crate::intakes::replace_findings;
+use crate::jobs::{self, Lease};
+use crate::verdicts::{self, NewVerdict};
+use crate::{Connection, DbResult, listing};
+
+/// A verdict to be served beside the image; the bytes of its blobs already lie in the object store.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NewReferrer {
+    pub manifest: NewManifest,
+    /// With their sizes in bytes.
+    pub blobs: Vec<(Digest, u64)>,
+}
+
+/// A version decided anew.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Rejudgement {
+    pub advisory_snapshot: i64,
+    pub state: VersionState,
+    /// Why it is rejected or quarantined.
+    pub code: Option<RejectionCode>,
+    pub verdict: NewVerdict,
+    pub findings: Vec<Finding>,
+    /// For an active version.
+    pub referrer: Option<NewReferrer>,
+}
+
+/// Writes the new decision, unless somebody else changed the version since it was loaded: then `false`, and nothing is
+/// written. Call in a transaction.
+///
+/// # Errors
+/// [`crate::DbError::Stale`] when the lease is lost.
+pub async fn settle(conn: &mut Connection, lease: Lease, version: &JudgedVersion, new: &Rejudgement) -> DbResult<bool> {
+    jobs::assert_held(conn, lease).await?;
+    if !settle_version(conn, version, new).await? {
+        return Ok(false);
+    }
+    verdicts::insert(conn, &new.verdict).await?;
+    replace_findings(conn, version.id, &new.findings).await?;
+    insert_scans(conn, new.advisory_snapshot, &[version.id]).await?;
+    if let Some(referrer) = &new.referrer {
+        content::insert_blobs(conn, &referrer.blobs).await?;
+        content::insert_manifests(conn, std::slice::from_ref(&referrer.manifest)).await?;
+        let digests: Vec<_> = referrer.blobs.iter().map(|(digest, _)| digest.clone()).collect();
+        content::add_referrer(conn, version.id, &referrer.manifest.digest, &digests).await?;
+    }
+    if new.state == VersionState::Rejected {
+        content::unlink_version(conn, version.id).await?;
+    }
+    note(conn, version, new).await?;
+    if version.state.is_visible() != new.state.is_visible() {
+        // Last: it holds locks that other packages' decisions wait for.
+        listing::refresh_listing(conn, version.package).await?;
+    }
+    Ok(true)
+}
+
+/// State and newest verdict must be those that the decision rests on. A version that was active before keeps the time at
+/// which it became so.
+const SETTLE: &str = "\
+    UPDATE versions SET state = $2, rejection_code = $3, activated_at = coalesce(activated_at, $4) \
+    WHERE id = $1 AND state = $5 \
+      AND $6 = (SELECT id FROM verdicts WHERE version_id = $1 ORDER BY created_at DESC, id DESC LIMIT 1)";
+
+async fn settle_version(conn: &mut Connection, version: &JudgedVersion, new: &Rejudgement) -> DbResult<bool> {
+    let activated_at: Option<DateTime<Utc>> = new.state.is_visible().then(Utc::now);
+    let changed = diesel::sql_query(SETTLE)
+        .bind::<Uuid, _>(version.id.0)
+        .bind::<Text, _>(new.state.as_str())
+        .bind::<Nullable<Text>, _>(new.code.map(RejectionCode::as_str))
+        .bind::<Nullable<Timestamptz>, _>(activated_at)
+        .bind::<Text, _>(version.state.as_str())
+        .bind::<Uuid, _>(version.verdict.0)
+        .execute(conn)
+        .await?;
+    Ok(changed > 0)
+}
+
+/// Notes that these versions stand as they are by `snapshot`, too. Call in a transaction.
+///
+/// # Errors
+/// [`crate::DbError::Stale`] when the lease is lost.
+pub async fn mark_judged(conn: &mut Connection, lease: Lease, snapshot: i64, versions: &[VersionId]) -> DbResult<()> {
+    jobs::assert_held(conn, lease).await?;
+    insert_scans(conn, snapshot, versions).await
+}
+
+async fn insert_scans(conn: &mut Connection, snapshot: i64, versions: &[VersionId]) -> DbResult<()> {
+    diesel::sql_query(
+        "INSERT INTO version_scans (version_id, advisory_snapshot) SELECT id, $1 FROM UNNEST($2::uuid[]) AS ids (id) \
+         ON CONFLICT ON CONSTRAINT version_scans_pkey DO UPDATE SET advisory_snapshot = excluded.advisory_snapshot",
+    )
+    .bind::<BigInt, _>(snapshot)
+    .bind::<Array<Uuid>, _>(versions.iter().map(|id| id.0).collect::<Vec<_>>())
+    .execute(conn)
+    .await?;
+    Ok(())
+}
+
+async fn note(conn: &mut Connection, version: &JudgedVersion, new: &Rejudgement) -> DbResult<()> {
+    let details = json!({
+        "package": version.package_name.to_string(),
+        "version": version.number,
+        "from": version.state,
+        "to": new.state,
+        "code": new.code,
+        "advisory_snapshot": new.advisory_snapshot,
+        "findings": new.findings.len(),
+    });
+    let entry = Entry {
+        organization: Some(version.organization),
+        actor: Actor::Worker,
+        action: "version.rejudged",
+        subject: format!("version:{}", version.id),
+        details,
+    };
+    audit::append(conn, entry).await
+}
