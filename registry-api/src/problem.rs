@@ -27,6 +27,7 @@ text_enum! {
         RegistryUnauthorized = "REGISTRY_UNAUTHORIZED",
         RegistryPatternInvalid = "REGISTRY_PATTERN_INVALID",
         RegistryPatternTaken = "REGISTRY_PATTERN_TAKEN",
+        SignaturePolicyInvalid = "SIGNATURE_POLICY_INVALID",
         ManifestInvalid = "MANIFEST_INVALID",
         TemplateInvalid = "TEMPLATE_INVALID",
         VersionExists = "VERSION_EXISTS",
@@ -57,9 +58,10 @@ impl ProblemCode {
             | Self::IntakeInProgress
             | Self::IdempotencyKeyReused => StatusCode::CONFLICT,
             Self::PayloadTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
-            Self::RegistryPatternInvalid | Self::ManifestInvalid | Self::TemplateInvalid => {
-                StatusCode::UNPROCESSABLE_ENTITY
-            }
+            Self::RegistryPatternInvalid
+            | Self::SignaturePolicyInvalid
+            | Self::ManifestInvalid
+            | Self::TemplateInvalid => StatusCode::UNPROCESSABLE_ENTITY,
             // 403, not 429: the HLA-Compass client retries a 429 and then hides the text.
             Self::QuotaExceeded => StatusCode::FORBIDDEN,
             Self::Unavailable => StatusCode::SERVICE_UNAVAILABLE,

@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails at once")]
 
 mod advisories;
+mod agreement;
 mod blob_store;
 mod crash;
 mod documents;
@@ -10,6 +11,7 @@ mod index;
 mod intake;
 mod intake_events;
 mod jobs;
+mod keyless;
 mod migrations;
 mod openapi;
 mod packages;

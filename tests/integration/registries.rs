@@ -1,5 +1,6 @@
 //! Onboarding a registry namespace: patterns, approval, credentials that only go in.
 
+use intake_worker::verdict::VerdictKey;
 use registry_db::jobs::{self, ClaimLimits};
 use registry_db::key_ring::{KeyRing, KeyRingSettings, reseal_all};
 use registry_db::registries::{self, credential_for_job};
@@ -86,8 +87,36 @@ async fn bad_patterns_say_what_is_wrong() {
     add(&acme, "ghcr.io/a/*").await;
     let twice = json!({"pattern": "ghcr.io/a/*"});
     acme.admin.post("/v1/orgs/acme/registries", twice).await.expect_problem(409, "CONFLICT");
-    let nobody = json!({"pattern": "ghcr.io/b/*", "signature_policy": {"mode": "required"}});
-    acme.admin.post("/v1/orgs/acme/registries", nobody).await.expect_problem(400, "BAD_REQUEST");
+}
+
+#[tokio::test]
+async fn a_signature_policy_that_could_never_be_met_is_not_taken() {
+    let store = Store::start_without_worker().await;
+    let acme = store.organization("acme").await;
+    let path = path_of(&acme, &add(&acme, "ghcr.io/a/*").await);
+    let framed = |body: &str| format!("-----BEGIN PUBLIC KEY-----\n{body}\n-----END PUBLIC KEY-----\n");
+    let good = VerdictKey::from_pem(&VerdictKey::generate_pem().unwrap()).unwrap().public_key_pem().to_owned();
+    let anybody = json!([{"issuer": "https://issuer.example", "subject": {"pattern": "**"}}]);
+    for (policy, pointer) in [
+        (json!({"mode": "required"}), "/signature_policy"),
+        (json!({"mode": "required", "keys": [], "identities": []}), "/signature_policy"),
+        (json!({"mode": "required", "identities": anybody}), "/signature_policy"),
+        (json!({"mode": "perhaps"}), "/signature_policy"),
+        (json!({"mode": "required", "keys": [good, framed("Z2FyYmFnZQ==")]}), "/signature_policy/keys/1"),
+        (json!({"mode": "required", "keys": [framed("no base64 at all")]}), "/signature_policy/keys/0"),
+    ] {
+        let body = json!({"pattern": "ghcr.io/b/*", "signature_policy": policy});
+        for answer in [
+            acme.admin.post("/v1/orgs/acme/registries", body.clone()).await,
+            acme.admin.patch(&path, json!({"signature_policy": policy})).await,
+        ] {
+            let problem = answer.expect_problem(422, "SIGNATURE_POLICY_INVALID");
+            assert_eq!(problem["errors"][0]["pointer"], pointer, "{problem:#}");
+        }
+    }
+    let policy = json!({"signature_policy": {"mode": "required", "keys": [good]}});
+    let changed = acme.admin.patch(&path, policy).await.expect(200);
+    assert_eq!(changed["signature_policy"]["keys"], json!([good]));
 }
 
 #[tokio::test]

@@ -22,6 +22,8 @@ pub struct Image {
 #[derive(Clone, Default)]
 struct LayerPlan {
     zstd: bool,
+    /// The layer's archive where it was made elsewhere; then there are no entries.
+    archive: Option<Bytes>,
     entries: Vec<Entry>,
 }
 
@@ -76,7 +78,14 @@ impl Image {
     /// Begins the next layer, compressed with zstd.
     #[must_use]
     pub fn zstd_layer(mut self) -> Self {
-        self.layers.push(LayerPlan { zstd: true, entries: Vec::new() });
+        self.layers.push(LayerPlan { zstd: true, ..LayerPlan::default() });
+        self
+    }
+
+    /// Adds a whole layer, a tar archive, compressed with gzip.
+    #[must_use]
+    pub fn archive_layer(mut self, archive: Bytes) -> Self {
+        self.layers.push(LayerPlan { archive: Some(archive), ..LayerPlan::default() });
         self
     }
 
@@ -334,7 +343,10 @@ impl LayerPlan {
         (blob, diff_id)
     }
 
-    fn tar(&self) -> Vec<u8> {
+    fn tar(&self) -> Bytes {
+        if let Some(archive) = &self.archive {
+            return archive.clone();
+        }
         let mut archive = tar::Builder::new(Vec::new());
         for entry in &self.entries {
             let mut header = tar::Header::new_gnu();
@@ -352,7 +364,7 @@ impl LayerPlan {
                 }
             }
         }
-        archive.into_inner().unwrap()
+        archive.into_inner().unwrap().into()
     }
 }
 

@@ -172,6 +172,11 @@ impl Registry {
         self.desk.forgeries.lock().unwrap().insert(last_segment.to_owned(), bytes);
     }
 
+    /// From now on a path that contains `part` is answered with `status`.
+    pub fn answer_part_with(&self, part: &str, status: u16) {
+        self.desk.refusals.lock().unwrap().push((part.to_owned(), status));
+    }
+
     /// From now on everything is answered with `status`; `None` ends it.
     pub fn answer_all_with(&self, status: Option<u16>) {
         *self.desk.outage.lock().unwrap() = status;
@@ -234,6 +239,7 @@ struct FrontDesk {
     log: Mutex<Vec<LoggedRequest>>,
     holds: Mutex<HashMap<String, Stop>>,
     forgeries: Mutex<HashMap<String, Bytes>>,
+    refusals: Mutex<Vec<(String, u16)>>,
     outage: Mutex<Option<u16>>,
 }
 
@@ -243,7 +249,7 @@ impl FrontDesk {
         let path = request.uri().path_and_query().map(ToString::to_string).unwrap_or_default();
         let authorization = request.headers().get(header::AUTHORIZATION).cloned();
         let request_id = request.headers().get("x-request-id").and_then(|id| id.to_str().ok()).map(str::to_owned);
-        let answer = match desk.refusal(authorization.as_ref()) {
+        let answer = match desk.refusal(&path, authorization.as_ref()) {
             Some(refusal) => refusal,
             None => next.run(request).await,
         };
@@ -258,8 +264,10 @@ impl FrontDesk {
         desk.log_and_count(logged, answer)
     }
 
-    fn refusal(&self, authorization: Option<&HeaderValue>) -> Option<Response> {
-        if let Some(status) = *self.outage.lock().unwrap() {
+    fn refusal(&self, path: &str, authorization: Option<&HeaderValue>) -> Option<Response> {
+        let refusals = self.refusals.lock().unwrap();
+        let refused = refusals.iter().find(|(part, _)| path.contains(part)).map(|(_, status)| *status);
+        if let Some(status) = self.outage.lock().unwrap().or(refused) {
             return Some(StatusCode::from_u16(status).unwrap().into_response());
         }
         let login = self.login.as_ref()?;

@@ -62,6 +62,17 @@ impl Store {
         store
     }
 
+    /// API and one worker, which judges keyless signatures by this `trusted_root.json`.
+    ///
+    /// # Panics
+    /// When the store does not start.
+    pub async fn start_trusting(trusted_root: &Path) -> Self {
+        let mut store = Self::start_api(None).await;
+        store.worker_settings.trusted_root_file = Some(trusted_root.to_owned());
+        store.start_worker();
+        store
+    }
+
     /// The API alone: what is submitted stays queued until [`Store::start_worker`].
     ///
     /// # Panics

@@ -19,6 +19,7 @@ pub mod people;
 pub mod pointer;
 pub mod policy;
 pub mod profile;
+pub mod public_key;
 pub mod rejection_code;
 pub mod settings;
 pub mod signature_policy;

@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::public_key::PublicKeyPem;
+
 /// A namespace's demand. A policy that requires signatures but names nobody cannot be built.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(tag = "mode", rename_all = "snake_case", try_from = "Wire", into = "Wire")]
@@ -41,34 +43,6 @@ impl Signers {
     #[must_use]
     pub fn identities(&self) -> &[IdentityRule] {
         &self.identities
-    }
-}
-
-/// A public key as a PEM SubjectPublicKeyInfo block.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
-pub struct PublicKeyPem(String);
-
-impl PublicKeyPem {
-    #[must_use]
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-}
-
-impl TryFrom<String> for PublicKeyPem {
-    type Error = SignaturePolicyError;
-
-    fn try_from(value: String) -> Result<Self, Self::Error> {
-        let trimmed = value.trim();
-        let framed = trimmed.starts_with("-----BEGIN PUBLIC KEY-----") && trimmed.ends_with("-----END PUBLIC KEY-----");
-        if framed && trimmed.len() <= 8192 { Ok(Self(format!("{trimmed}\n"))) } else { Err(SignaturePolicyError::Key) }
-    }
-}
-
-impl From<PublicKeyPem> for String {
-    fn from(value: PublicKeyPem) -> Self {
-        value.0
     }
 }
 
@@ -143,8 +117,6 @@ fn pattern_matches(pattern: &[u8], text: &[u8]) -> bool {
 pub enum SignaturePolicyError {
     #[error("a policy that requires signatures must name at least one key or identity")]
     Nobody,
-    #[error("a key must be a PEM block `PUBLIC KEY` of at most 8 KiB")]
-    Key,
     #[error("an identity needs an issuer and a subject that is not only wildcards")]
     Identity,
 }

@@ -1,7 +1,8 @@
 //! One candidate against the policy.
 
 use registry_types::digest::Digest;
-use registry_types::signature_policy::{PublicKeyPem, SignaturePolicy, Signers};
+use registry_types::public_key::PublicKeyPem;
+use registry_types::signature_policy::{SignaturePolicy, Signers};
 use serde::Serialize;
 
 use super::discovery::{Candidate, CandidateContent, LayerForm};

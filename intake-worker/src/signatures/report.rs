@@ -106,13 +106,14 @@ fn refused(examined: &[Examined], evidence: Value) -> CheckResult {
 /// Why one candidate does not count.
 fn candidate_reason(candidate: &JudgedCandidate) -> Option<Reason> {
     let code = match candidate.outcome {
-        CandidateOutcome::Accepted | CandidateOutcome::Verified | CandidateOutcome::Attestation => return None,
+        CandidateOutcome::Accepted | CandidateOutcome::Verified => return None,
+        CandidateOutcome::Attestation => RejectionCode::SignatureRequired,
         CandidateOutcome::OtherSigner => RejectionCode::SignatureIdentityMismatch,
         CandidateOutcome::Invalid => RejectionCode::SignatureInvalid,
         CandidateOutcome::NotVerifiable => RejectionCode::IntakeFailed,
     };
     let why = candidate.why.as_deref().unwrap_or("it does not count");
-    let reason = Reason::new(code, REQUIRED_RULE, format!("signature {}: {why}", candidate.layer));
+    let reason = Reason::new(code, REQUIRED_RULE, format!("{}: {why}", candidate.layer));
     Some(reason.in_layer(&candidate.layer))
 }
 

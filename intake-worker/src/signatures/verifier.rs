@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use registry_types::digest::{Algorithm, Digest};
-use registry_types::signature_policy::PublicKeyPem;
+use registry_types::public_key::PublicKeyPem;
 use serde::Serialize;
 use sigstore_verify::crypto::{FulcioCiClaims, VerificationKey};
 use sigstore_verify::trust_root::{SigstoreInstance, TrustedRoot};

@@ -2,9 +2,15 @@
 
 use std::path::{Path, PathBuf};
 
-use intake_worker::signatures::verifier::{Signed, SignedBundle, Signer, TrustRoots, Who};
+use intake_worker::signatures::verifier::{Signed, SignedBundle, Signer, Who};
+use intake_worker::signatures::{self, CandidateOutcome, Subjects, TrustRoots};
 use registry_types::digest::Digest;
-use registry_types::signature_policy::{IdentityRule, PublicKeyPem, SubjectRule};
+use registry_types::public_key::PublicKeyPem;
+use registry_types::rejection_code::RejectionCode;
+use registry_types::signature_policy::{IdentityRule, SignaturePolicy, Signers, SubjectRule};
+
+use crate::fixtures::{attach_bundle, push_image};
+use crate::stub::{Registry, Stub};
 
 const IDENTITY: &str = "https://github.com/sigstore-conformance/extremely-dangerous-public-oidc-beacon/\
     .github/workflows/extremely-dangerous-oidc-beacon.yml@refs/heads/main";
@@ -15,6 +21,15 @@ fn cases() -> Option<PathBuf> {
     let beside = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/data/sigstore-conformance");
     let folder = std::env::var_os("SIGSTORE_CONFORMANCE_DIR").map_or(beside, PathBuf::from);
     folder.is_dir().then_some(folder)
+}
+
+/// The folders of the cases, or nothing and a word about it.
+fn each_case() -> Vec<PathBuf> {
+    let Some(folder) = cases() else {
+        eprintln!("SKIPPED: no sigstore-conformance cases; set SIGSTORE_CONFORMANCE_DIR to run them");
+        return Vec::new();
+    };
+    std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).filter(|path| path.is_dir()).collect()
 }
 
 fn verify(case: &Path, by_digest: bool) -> Result<Signer, String> {
@@ -46,22 +61,44 @@ fn verify(case: &Path, by_digest: bool) -> Result<Signer, String> {
 
 #[test]
 fn every_case_gets_its_verdict() {
-    let Some(folder) = cases() else {
-        eprintln!("SKIPPED: no sigstore-conformance cases; set SIGSTORE_CONFORMANCE_DIR to run them");
-        return;
-    };
+    let cases = each_case();
     let mut wrong = Vec::new();
-    let mut seen = 0;
-    for entry in std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).filter(|path| path.is_dir()) {
-        let name = entry.file_name().unwrap().to_string_lossy().into_owned();
+    for case in &cases {
+        let name = case.file_name().unwrap().to_string_lossy().into_owned();
         for by_digest in [false, true] {
-            let verdict = verify(&entry, by_digest);
+            let verdict = verify(case, by_digest);
             if verdict.is_ok() == name.ends_with("_fail") {
                 wrong.push(format!("{name} (by digest: {by_digest}): {verdict:?}"));
             }
-            seen += 1;
         }
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
-    assert!(seen >= 112, "only {seen} verdicts");
+    assert!(cases.is_empty() || cases.len() >= 56, "only {} cases", cases.len());
+}
+
+/// All of them are about a file: however good the signature is, attached to an image it does not sign the image.
+#[tokio::test]
+async fn no_case_counts_for_an_image_that_it_is_attached_to() {
+    let identity = IdentityRule { issuer: ISSUER.to_owned(), subject: SubjectRule::Pattern("https://**".to_owned()) };
+    for case in each_case() {
+        let read = |name: &str| std::fs::read_to_string(case.join(name)).ok();
+        let keys: Vec<_> = read("key.pub").into_iter().filter_map(|key| PublicKeyPem::try_from(key).ok()).collect();
+        let policy = SignaturePolicy::Required(Signers::new(keys, vec![identity.clone()]).unwrap());
+        let roots = match read("trusted_root.json") {
+            // Cases about trusted roots that do not load.
+            Some(root) => TrustRoots::from_documents(&[&root]).unwrap_or_else(|_| TrustRoots::none()),
+            None => TrustRoots::public_good().unwrap(),
+        };
+        let mut registry = Registry::with_referrers_api();
+        let digest = push_image(&mut registry, "amd64", Some("v1"));
+        attach_bundle(&mut registry, &digest, read("bundle.sigstore.json").unwrap());
+        let stub = Stub::registry(registry).await;
+        let session = stub.session();
+        let subjects = Subjects { root: digest, platforms: Vec::new() };
+        let report = signatures::verify(&session, &subjects, &policy, &roots).await.unwrap();
+        let [candidate] = report.candidates.as_slice() else { panic!("{}: {report:#?}", case.display()) };
+        let refused = (candidate.outcome, report.check.reasons[0].code);
+        let expected = (CandidateOutcome::Invalid, RejectionCode::SignatureInvalid);
+        assert_eq!(refused, expected, "{}: {candidate:#?}", case.display());
+    }
 }

@@ -13,8 +13,9 @@ use p256::pkcs8::{EncodePublicKey as _, LineEnding};
 use registry_types::digest::Digest;
 use registry_types::intake::Outcome;
 use registry_types::limits;
+use registry_types::public_key::PublicKeyPem;
 use registry_types::rejection_code::RejectionCode;
-use registry_types::signature_policy::{IdentityRule, PublicKeyPem, SignaturePolicy, Signers, SubjectRule};
+use registry_types::signature_policy::{IdentityRule, SignaturePolicy, Signers, SubjectRule};
 use serde_json::{Value, json};
 
 use crate::fixtures::{IDENTITY, ISSUER, attach_bundle, attach_legacy, bytes, legacy, push_image, push_index, text};

@@ -66,6 +66,7 @@ const fn title(code: ProblemCode) -> &'static str {
         | ProblemCode::PayloadTooLarge
         | ProblemCode::RegistryPatternInvalid
         | ProblemCode::RegistryPatternTaken
+        | ProblemCode::SignaturePolicyInvalid
         | ProblemCode::ManifestInvalid
         | ProblemCode::TemplateInvalid
         | ProblemCode::VersionExists

@@ -6,14 +6,13 @@ use registry_db::registries::{self, NamespaceChange, RegistryNamespace};
 use registry_db::transaction;
 use registry_types::ids::RegistryNamespaceId;
 use registry_types::image_reference::RegistryHost;
-use registry_types::signature_policy::SignaturePolicy;
 use serde::{Deserialize, Deserializer};
-use serde_json::json;
+use serde_json::{Value, json};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use super::wire::{CredentialBody, RegistryItem};
-use crate::problem::{Problem, Problems};
+use super::wire::{CredentialBody, RegistryItem, parse_signature_policy};
+use crate::problem::{Problem, ProblemBody, Problems};
 use crate::rights::{AdminRight, Member};
 use crate::state::AppState;
 
@@ -26,7 +25,7 @@ pub(crate) struct ChangeRegistry {
     credential: Option<Option<CredentialBody>>,
     #[serde(default)]
     #[schema(value_type = Option<Object>)]
-    signature_policy: Option<SignaturePolicy>,
+    signature_policy: Option<Value>,
     /// All token hosts that may receive the credential beside the registry's own. A new one must be the `token_host` that the
     /// last test showed.
     #[serde(default)]
@@ -44,7 +43,11 @@ fn given<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Option<Cre
     operation_id = "changeRegistry",
     params(("org" = String, Path, description = "Id or slug"), ("id" = Uuid, Path)),
     request_body = ChangeRegistry,
-    responses((status = 200, description = "The namespace as it is now", body = RegistryItem), Problems),
+    responses(
+        (status = 200, description = "The namespace as it is now", body = RegistryItem),
+        (status = 422, description = "`SIGNATURE_POLICY_INVALID`", body = ProblemBody, content_type = "application/problem+json"),
+        Problems
+    ),
     security(("bearer" = []), ("api_key" = []))
 )]
 #[patch("/v1/orgs/{org}/registries/{id}")]
@@ -57,6 +60,7 @@ pub(crate) async fn change(
     let body = body.into_inner();
     let id = RegistryNamespaceId(path.into_inner().1);
     let organization = member.organization.id;
+    let signature_policy = body.signature_policy.map(parse_signature_policy).transpose()?;
     let mut conn = state.pool.get().await?;
     let changed = transaction(&mut conn, async |conn| -> Result<RegistryNamespace, Problem> {
         let current = registries::get(conn, organization, id).await?;
@@ -73,15 +77,11 @@ pub(crate) async fn change(
             subject: format!("registry:{id}"),
             details: json!({
                 "credential": credential.as_ref().map(|new| if new.is_some() { "set" } else { "cleared" }),
-                "signature_policy": body.signature_policy,
+                "signature_policy": signature_policy,
                 "confirmed_token_hosts": hosts.as_ref().map(|hosts| hosts.iter().map(RegistryHost::as_str).collect::<Vec<_>>()),
             }),
         };
-        let change = NamespaceChange {
-            credential,
-            signature_policy: body.signature_policy,
-            confirmed_token_hosts: hosts,
-        };
+        let change = NamespaceChange { credential, signature_policy, confirmed_token_hosts: hosts };
         let changed = registries::change(conn, organization, id, change).await?;
         audit::append(conn, entry).await?;
         Ok(changed)

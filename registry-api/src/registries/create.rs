@@ -6,12 +6,11 @@ use registry_db::registries::{self, NewNamespace, PATTERN_EXISTS, RegistryNamesp
 use registry_db::{DbError, transaction};
 use registry_types::namespace_pattern::{NamespacePattern, NamespaceState, PatternError, RegistryProvider};
 use registry_types::pointer::PointerError;
-use registry_types::signature_policy::SignaturePolicy;
 use serde::Deserialize;
-use serde_json::json;
+use serde_json::{Value, json};
 use utoipa::ToSchema;
 
-use super::wire::{CredentialBody, RegistryItem, taken};
+use super::wire::{CredentialBody, RegistryItem, parse_signature_policy, taken};
 use crate::problem::{Problem, ProblemBody, ProblemCode, Problems};
 use crate::rights::{AdminRight, Member};
 use crate::state::AppState;
@@ -31,7 +30,7 @@ pub(crate) struct CreateRegistry {
     /// `{"mode":"none"}`, or `{"mode":"required","keys":[…],"identities":[{"issuer":…,"subject":{"exact":…}}]}`.
     #[serde(default)]
     #[schema(value_type = Object)]
-    signature_policy: SignaturePolicy,
+    signature_policy: Option<Value>,
 }
 
 /// Allow a registry namespace (admin)
@@ -45,7 +44,7 @@ pub(crate) struct CreateRegistry {
     responses(
         (status = 201, description = "Created", body = RegistryItem),
         (status = 409, description = "`REGISTRY_PATTERN_TAKEN`, `CONFLICT`", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 422, description = "`REGISTRY_PATTERN_INVALID`", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 422, description = "`REGISTRY_PATTERN_INVALID`, `SIGNATURE_POLICY_INVALID`", body = ProblemBody, content_type = "application/problem+json"),
         Problems
     ),
     security(("bearer" = []), ("api_key" = []))
@@ -60,6 +59,7 @@ pub(crate) async fn create(
     let organization = member.organization.id;
     let provider = body.provider.unwrap_or(RegistryProvider::Generic);
     let pattern = parse_pattern(&body.pattern, provider)?;
+    let signature_policy = body.signature_policy.map(parse_signature_policy).transpose()?.unwrap_or_default();
     let credential =
         body.credential.map(|credential| credential.seal(&state.key_ring, organization, &pattern)).transpose()?;
     let new = NewNamespace {
@@ -67,7 +67,7 @@ pub(crate) async fn create(
         provider,
         pattern,
         state: if member.identity.is_superuser { NamespaceState::Verified } else { NamespaceState::Pending },
-        signature_policy: body.signature_policy,
+        signature_policy,
         credential,
         created_by: member.identity.user,
     };

@@ -6,6 +6,8 @@ use registry_db::registries::RegistryNamespace;
 use registry_types::ids::OrganizationId;
 use registry_types::image_reference::RegistryHost;
 use registry_types::namespace_pattern::NamespacePattern;
+use registry_types::pointer::PointerError;
+use registry_types::public_key::PublicKeyPem;
 use registry_types::signature_policy::SignaturePolicy;
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::{Deserialize, Serialize};
@@ -48,6 +50,25 @@ impl CredentialBody {
         let credential = Credential { username: self.username, token: self.token };
         ring.seal(&context, &credential).map_err(Problem::internal)
     }
+}
+
+/// Reads a signature policy as a client writes it. A policy that names nobody, or a key that is none, is refused here and
+/// not by the first image that it would judge.
+pub(super) fn parse_signature_policy(policy: Value) -> Result<SignaturePolicy, Problem> {
+    let keys = policy["keys"].as_array().map_or(&[][..], Vec::as_slice).iter().enumerate();
+    let errors = keys.filter_map(|(at, key)| {
+        let error = PublicKeyPem::try_from(key.as_str()?.to_owned()).err()?;
+        Some(PointerError::new(format!("/signature_policy/keys/{at}"), "key", error.to_string()))
+    });
+    let mut errors: Vec<_> = errors.collect();
+    let refusal = match serde_json::from_value(policy) {
+        Ok(policy) => return Ok(policy),
+        Err(error) => error.to_string(),
+    };
+    if errors.is_empty() {
+        errors.push(PointerError::new("/signature_policy", "signature_policy", refusal.clone()));
+    }
+    Err(Problem::new(ProblemCode::SignaturePolicyInvalid, refusal).with_errors(errors))
 }
 
 /// A registry namespace.

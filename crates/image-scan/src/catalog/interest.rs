@@ -17,6 +17,9 @@ pub const PACKAGE_MANIFEST_NAMES: &[&str] = &[
     "COMPANY.md",
 ];
 
+/// Also the name of npm's own manifests, so that one file may be both.
+pub(crate) const NPM_MANIFEST: &str = "package.json";
+
 /// Manifests lie at the root or near it; deeper ones of these names belong to something else.
 const MAX_MANIFEST_DEPTH: usize = 3;
 
@@ -94,12 +97,15 @@ impl Interest {
             Some(Self::UnsupportedDatabase(manager))
         } else if is_python_metadata(parent, name) {
             Some(Self::PythonMetadata)
-        } else if name == "package.json" && has_component(parent, "node_modules") {
+        } else if name == NPM_MANIFEST && has_component(parent, "node_modules") {
             Some(Self::NpmManifest)
         } else if is_pnpm_store_file(parent, name) {
             Some(Self::PnpmStoreFile)
         } else if is_package_manifest(path, name) {
             Some(Self::PackageManifest)
+        } else if name == NPM_MANIFEST {
+            // Copied into the author's tree, bundled, or of the system: a package wherever it lies.
+            Some(Self::NpmManifest)
         } else {
             None
         }
@@ -186,7 +192,8 @@ fn unsupported_database(path: &str, name: &str) -> Option<&'static str> {
 fn is_python_metadata(parent: &str, name: &str) -> bool {
     match name {
         "METADATA" => parent.ends_with(".dist-info"),
-        "PKG-INFO" => parent.ends_with(".egg-info"),
+        // A folder `name.egg-info`, or an egg, which keeps its metadata in a folder of its own.
+        "PKG-INFO" => parent.ends_with(".egg-info") || parent.rsplit('/').next() == Some("EGG-INFO"),
         _ => name.ends_with(".egg-info"),
     }
 }
@@ -228,7 +235,10 @@ mod tests {
             ("x/METADATA", None),
             ("app/node_modules/@a/b/package.json", Some(Interest::NpmManifest)),
             ("app/package.json", Some(Interest::PackageManifest)),
-            ("app/src/deep/package.json", None),
+            ("app/src/deep/package.json", Some(Interest::NpmManifest)),
+            ("usr/share/nodejs/inherits/package.json", Some(Interest::NpmManifest)),
+            ("usr/lib/python3/x/data/a-1.0-py3.7.egg/EGG-INFO/PKG-INFO", Some(Interest::PythonMetadata)),
+            ("usr/src/a-1.0/PKG-INFO", None),
             ("usr/share/manifest.json", None),
             ("usr/src/app/x", None),
             ("manifest.json", Some(Interest::PackageManifest)),

@@ -20,9 +20,10 @@ use registry_types::digest::Digest;
 use serde::{Deserialize, Serialize};
 
 pub(crate) use builder::CatalogBuilder;
+pub(crate) use interest::{NPM_MANIFEST, fixed_database_paths, is_database_path, is_os_release_path};
 pub use interest::{PACKAGE_MANIFEST_NAMES, is_author_path};
-pub(crate) use interest::{fixed_database_paths, is_database_path, is_os_release_path};
 pub use manifest_bytes::ManifestBytes;
+pub(crate) use npm::read as read_npm_manifest;
 pub(crate) use python::normalised_name as normalised_python_name;
 
 use crate::secrets::SecretFinding;
@@ -31,7 +32,7 @@ use crate::secrets::SecretFinding;
 const MAX_PACKAGES: usize = 100_000;
 
 /// Raised whenever the same layer would give another catalog: layers are then cataloged anew.
-pub const ANALYZER_VERSION: i32 = 1;
+pub const ANALYZER_VERSION: i32 = 2;
 
 /// Facts about one layer. Strings hold no NUL, so that the catalog can be kept as JSONB.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

@@ -1,4 +1,4 @@
-//! `package.json` of packages below `node_modules`.
+//! `package.json` of npm packages.
 
 use serde::Deserialize;
 use serde_json::Value;
@@ -16,7 +16,7 @@ struct Manifest {
 /// a folder, or is a private one without a version).
 ///
 /// # Errors
-/// Why an installed package's manifest cannot be read. Deeper files of the same name are often test data and broken on
+/// Why an installed package's manifest cannot be read. Files of the same name elsewhere are often test data and broken on
 /// purpose: those give `None`.
 pub(super) fn parse(path: &str, bytes: &[u8]) -> Result<Option<LanguagePackage>, String> {
     match read(bytes) {
@@ -26,7 +26,11 @@ pub(super) fn parse(path: &str, bytes: &[u8]) -> Result<Option<LanguagePackage>,
     }
 }
 
-pub(super) fn read(bytes: &[u8]) -> Result<Option<LanguagePackage>, String> {
+/// The same for bytes of whatever place.
+///
+/// # Errors
+/// Why they cannot be read.
+pub(crate) fn read(bytes: &[u8]) -> Result<Option<LanguagePackage>, String> {
     let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
     let manifest: Manifest = serde_json::from_slice(bytes).map_err(|error| format!("it is not JSON: {error}"))?;
     let (Some(name), Some(version)) = (manifest.name, manifest.version) else { return Ok(None) };

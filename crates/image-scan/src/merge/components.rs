@@ -8,7 +8,9 @@ use registry_types::digest::Digest;
 use super::distribution::Distribution;
 use super::overlay::{Manager, Overlay, PackageKey, Placed};
 use super::purl::package_url;
-use crate::catalog::{Content, LanguagePackage, SystemPackage, normalised_python_name};
+use crate::catalog::{
+    Content, LanguagePackage, NPM_MANIFEST, SystemPackage, normalised_python_name, read_npm_manifest,
+};
 
 /// All components, sorted. Python and npm packages that a package of the distribution owns are that package and not
 /// counted again: the distribution repairs them under its own versions.
@@ -32,6 +34,10 @@ pub(super) fn components(
             Some(Content::Python(package)) if !owned.contains(path) => components.push(place.python(package)),
             Some(Content::Npm(package)) if !owned.contains(path) => components.push(place.npm(package)),
             Some(Content::Rust(crates)) => components.extend(crates.iter().map(|package| place.rust(package))),
+            // The author's own manifest may be that of an npm package; if it cannot be read as one, it is none.
+            Some(Content::PackageManifest(bytes)) if is_npm_manifest(path) && !owned.contains(path) => {
+                components.extend(read_npm_manifest(&bytes.0).ok().flatten().map(|package| place.npm(&package)));
+            }
             Some(
                 Content::Python(_)
                 | Content::Npm(_)
@@ -47,6 +53,10 @@ pub(super) fn components(
     components.sort();
     components.dedup();
     components
+}
+
+fn is_npm_manifest(path: &str) -> bool {
+    path.rsplit('/').next() == Some(NPM_MANIFEST)
 }
 
 /// Manifests of Python and npm packages that installed packages of the distribution own. A list of files counts only

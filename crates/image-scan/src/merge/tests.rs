@@ -285,3 +285,38 @@ fn large_manifests_are_known_by_place_only() {
     let image = merge(&[layer(&[File("app/manifest.json", &vec![b' '; (1 << 20) + 1])])]);
     assert_eq!(image.package_manifests["app/manifest.json"].bytes, None);
 }
+
+/// Missed until the catalogs were compared with Syft's.
+#[test]
+fn packages_count_outside_the_usual_folders_too() {
+    let manifest = |name: &str| format!("{{\"name\":\"{name}\",\"version\":\"1.0.0\"}}");
+    let image = merge(&[layer(&[
+        DEBIAN,
+        File("app/package.json", manifest("own").as_bytes()),
+        File("app/vendor/lodash/package.json", manifest("lodash").as_bytes()),
+        File("srv/site/lib/deep/package.json", manifest("deep").as_bytes()),
+        File("app/test/broken/package.json", b"{"),
+        File("app/lib/package.json", b"{\"type\":\"module\"}"),
+        File("usr/lib/python3/a-1.0-py3.11.egg/EGG-INFO/PKG-INFO", b"Name: a\nVersion: 1.0\n"),
+    ])]);
+    assert_eq!(reasons(&image), Vec::<String>::new());
+    assert_eq!(purls(&image), ["pkg:npm/deep@1.0.0", "pkg:npm/lodash@1.0.0", "pkg:npm/own@1.0.0", "pkg:pypi/a@1.0"]);
+}
+
+#[test]
+fn npm_packages_that_debian_owns_are_counted_once() {
+    let node = "Package: node-inherits\nStatus: install ok installed\nArchitecture: all\nVersion: 2.0.4-6\n\n";
+    let manifest: &[u8] = b"{\"name\":\"inherits\",\"version\":\"2.0.4\"}";
+    let image = merge(&[layer(&[
+        DEBIAN,
+        OS_RELEASE_LINK,
+        File(STATUS, node.as_bytes()),
+        File("var/lib/dpkg/info/node-inherits.list", b"/.\n/usr/share/nodejs/inherits/package.json\n"),
+        File("usr/share/nodejs/inherits/package.json", manifest),
+        File("app/node_modules/inherits/package.json", manifest),
+    ])]);
+    assert_eq!(
+        purls(&image),
+        ["pkg:deb/debian/node-inherits@2.0.4-6?arch=all&distro=debian-12", "pkg:npm/inherits@2.0.4"]
+    );
+}
