@@ -29,7 +29,7 @@ use registry_types::image_reference::RegistryHost;
 use tokio::sync::Semaphore;
 
 use registry_types::settings::SettingsError;
-pub use settings::{QueueSettings, SourceRegistries, StepLimits, WorkerSettings};
+pub use settings::{Patience, QueueSettings, SourceRegistries, StepLimits, WorkerSettings};
 pub use telemetry::start_log;
 
 use jobs::Jobs;
@@ -130,6 +130,8 @@ async fn pipeline(settings: &WorkerSettings, pool: Pool, metrics: Arc<Metrics>) 
 fn source_settings(settings: &WorkerSettings) -> Result<SourceSettings, WorkerError> {
     let mut source = SourceSettings::new(settings.profile);
     source.allow_private = settings.sources.allow_private_networks;
+    source.timeouts = settings.sources.patience.timeouts();
+    source.retry = settings.sources.patience.retry();
     let hosts: Result<Vec<RegistryHost>, _> =
         settings.sources.plain_http_hosts.iter().map(|host| host.parse()).collect();
     source.plain_http_hosts = hosts.map_err(unusable("sources.plain_http_hosts"))?;

@@ -17,6 +17,7 @@ use secrecy::{ExposeSecret as _, SecretString};
 use serde::Deserialize;
 use url::Url;
 
+use crate::source::{RetryPolicy, Timeouts};
 use crate::verdict::VerdictKey;
 
 /// Settings of the intake worker. `Debug` shows no secret.
@@ -62,6 +63,66 @@ pub struct SourceRegistries {
     pub plain_http_hosts: Vec<String>,
     /// PEM file with certificates of private authorities.
     pub extra_roots_file: Option<PathBuf>,
+    pub patience: Patience,
+}
+
+/// How long, and how often, a source registry is waited for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Patience {
+    pub connect_ms: u64,
+    /// Without a byte.
+    pub idle_ms: u64,
+    /// One small exchange (manifest, token) with its redirects and body.
+    pub exchange_ms: u64,
+    /// One blob with all its resumptions.
+    pub blob_ms: u64,
+    /// Tries of one request within an attempt of the job, the first included.
+    pub tries: u32,
+    /// Wait before the second try; doubles with each further one.
+    pub retry_base_ms: u64,
+    /// The longest wait between tries. A registry that asks for more ends the attempt.
+    pub retry_cap_ms: u64,
+}
+
+impl Default for Patience {
+    fn default() -> Self {
+        let (timeouts, retry) = (Timeouts::default(), RetryPolicy::default());
+        let millis = |time: Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
+        Self {
+            connect_ms: millis(timeouts.connect),
+            idle_ms: millis(timeouts.idle),
+            exchange_ms: millis(timeouts.exchange),
+            blob_ms: millis(timeouts.blob),
+            tries: retry.attempts,
+            retry_base_ms: millis(retry.base),
+            retry_cap_ms: millis(retry.longest),
+        }
+    }
+}
+
+impl Patience {
+    pub(crate) fn timeouts(&self) -> Timeouts {
+        Timeouts {
+            connect: Duration::from_millis(self.connect_ms),
+            idle: Duration::from_millis(self.idle_ms),
+            exchange: Duration::from_millis(self.exchange_ms),
+            blob: Duration::from_millis(self.blob_ms),
+        }
+    }
+
+    pub(crate) fn retry(&self) -> RetryPolicy {
+        RetryPolicy {
+            attempts: self.tries,
+            base: Duration::from_millis(self.retry_base_ms),
+            longest: Duration::from_millis(self.retry_cap_ms),
+        }
+    }
+
+    fn is_sound(&self) -> bool {
+        let times = [self.connect_ms, self.idle_ms, self.exchange_ms, self.blob_ms];
+        times.iter().all(|time| *time > 0) && self.tries > 0 && self.retry_base_ms <= self.retry_cap_ms
+    }
 }
 
 /// How the job queue is worked on.
@@ -236,6 +297,10 @@ impl WorkerSettings {
         if !self.steps.all_positive() {
             fault("steps", "every limit must be positive".to_owned());
         }
+        if !self.sources.patience.is_sound() {
+            let rule = "times and tries must be positive, retry_base_ms not above retry_cap_ms";
+            fault("sources.patience", rule.to_owned());
+        }
         for host in &self.sources.plain_http_hosts {
             if host.parse::<RegistryHost>().is_err() {
                 fault("sources.plain_http_hosts", format!("{host:?} is not host[:port]"));
@@ -305,8 +370,9 @@ mod tests {
         settings.verdict_key = SecretString::from("hush-hush");
         settings.concurrency = 0;
         settings.queue.poll_ms = 0;
+        settings.sources.patience.tries = 0;
         let error = settings.check().unwrap_err();
-        assert_eq!(error.0.len(), 4, "{error}");
+        assert_eq!(error.0.len(), 5, "{error}");
         assert!(!format!("{error} {settings:?}").contains("hush-hush"));
     }
 }

@@ -146,12 +146,29 @@ async fn an_aborted_upload_leaves_nothing(subject: &Subject) {
     }
 }
 
-async fn a_dropped_upload_is_removed_as_stale(subject: &Subject) {
+/// As when an intake is given up while it still reads other layers.
+async fn a_dropped_upload_leaves_nothing(subject: &Subject) {
+    let store = &*subject.store;
+    for length in [0, 10, MULTIPART_BYTES] {
+        let bytes = some_bytes(length);
+        let upload = upload(store, &key_of(&bytes), &bytes).await;
+        if length == MULTIPART_BYTES {
+            subject.full_parts_are_staged().await;
+        }
+        drop(upload);
+        let removed = async || subject.staged_files().is_empty().then_some(());
+        store_tests::wait::until("staging to be freed", removed).await;
+        assert!(is_missing(store, &key_of(&bytes)).await);
+    }
+}
+
+async fn an_upload_of_a_dead_process_is_removed_as_stale(subject: &Subject) {
     let store = &*subject.store;
     let bytes = some_bytes(MULTIPART_BYTES);
     let upload = upload(store, &key_of(&bytes), &bytes).await;
     subject.full_parts_are_staged().await;
-    drop(upload);
+    // No destructor runs when a process is killed.
+    std::mem::forget(upload);
     assert!(is_missing(store, &key_of(&bytes)).await);
     if !subject.lists_uploads {
         let removed = store.remove_stale_uploads(Duration::ZERO).await;
@@ -278,7 +295,8 @@ macro_rules! contract {
         contract! { $area, $store:
             an_upload_is_visible_only_when_complete,
             an_aborted_upload_leaves_nothing,
-            a_dropped_upload_is_removed_as_stale,
+            a_dropped_upload_leaves_nothing,
+            an_upload_of_a_dead_process_is_removed_as_stale,
             ranges_read_what_they_name,
             a_deleted_object_is_missing,
             of_two_writers_of_an_index_the_last_wins,

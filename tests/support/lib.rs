@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails at once")]
 
 pub mod client;
+pub mod hostile_registry;
 pub mod image;
 pub mod object_server;
 pub mod postgres;

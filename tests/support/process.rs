@@ -68,6 +68,18 @@ impl ChildProcess {
         assert!(sent.success(), "cannot send {signal} to {pid}");
     }
 
+    /// The most memory that the program has held so far, in bytes.
+    ///
+    /// # Panics
+    /// When there is no such process any more.
+    #[must_use]
+    pub fn peak_memory_bytes(&self) -> u64 {
+        let pid = std::fs::read_to_string(&self.pid_file).unwrap();
+        let status = std::fs::read_to_string(format!("/proc/{}/status", pid.trim())).unwrap();
+        let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")?.trim().strip_suffix(" kB"));
+        peak.unwrap().trim().parse::<u64>().unwrap() * 1024
+    }
+
     /// Waits until the program has ended by itself.
     ///
     /// # Panics

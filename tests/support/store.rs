@@ -20,7 +20,7 @@ use url::Url;
 
 use crate::client::{Answer, StoreClient};
 use crate::postgres::Database;
-use crate::process::ChildProcess;
+use crate::process::{self, ChildProcess};
 use crate::registry::RegistryAddress;
 use crate::wait;
 
@@ -38,6 +38,8 @@ pub struct Store {
     pub database: Database,
     url: Url,
     worker_settings: WorkerSettings,
+    /// What processes log.
+    process_log: &'static str,
     folder: TempDir,
 }
 
@@ -92,7 +94,8 @@ impl Store {
         let url = server.public_url().clone();
         let api = Service::start(move |stop| async move { server.serve(stop.cancelled_owned()).await.unwrap() });
         let root = StoreClient::anonymous(url.clone()).login(SUPERUSER, PASSWORD).await;
-        Self { root, database, url, workers: Vec::new(), _api: api, worker_settings, folder }
+        let workers = Vec::new();
+        Self { root, database, url, workers, _api: api, worker_settings, process_log: "info", folder }
     }
 
     /// Starts one more worker in this process.
@@ -122,7 +125,27 @@ impl Store {
     #[must_use]
     pub fn start_worker_process(&self, program: &Path) -> ChildProcess {
         let log = self.folder.path().join("worker.log");
-        ChildProcess::start(program, &[], environment(&self.worker_settings), &log)
+        let environment = worker_environment(&self.worker_settings).into_iter().chain(self.log_environment());
+        ChildProcess::start(program, &[], environment, &log)
+    }
+
+    /// Starts an API as a process of its own, on the same database and objects: `program` is the API's `main`. From then
+    /// on the superuser speaks to it, and so do the people of organizations that are made.
+    ///
+    /// # Panics
+    /// When it does not start.
+    pub async fn move_to_api_process(&mut self, program: &Path) -> ChildProcess {
+        let log = self.folder.path().join("api.log");
+        let mut settings = api_settings(&self.worker_settings);
+        let (process, port) = process::start_listening(&log, |port| {
+            settings.listen.set_port(port);
+            let environment = api_environment(&settings).into_iter().chain(self.log_environment());
+            ChildProcess::start(program, &[], environment, &log)
+        })
+        .await;
+        self.url.set_port(Some(port)).unwrap();
+        self.root = StoreClient::anonymous(self.url.clone()).login(SUPERUSER, PASSWORD).await;
+        process
     }
 
     /// One more API on the same database and objects, bound and not yet serving.
@@ -131,6 +154,26 @@ impl Store {
     /// When it cannot be bound.
     pub async fn another_api(&self) -> Server {
         Server::bind(api_settings(&self.worker_settings)).await.unwrap()
+    }
+
+    /// Processes that are started from now on log all that they can.
+    pub fn trace_processes(&mut self) {
+        self.process_log = "trace";
+    }
+
+    fn log_environment(&self) -> [(String, String); 2] {
+        [("RUST_LOG", self.process_log), ("NO_COLOR", "1")].map(|(name, value)| (name.to_owned(), value.to_owned()))
+    }
+
+    /// How the workers that are started from now on are set up.
+    pub fn worker_settings_mut(&mut self) -> &mut WorkerSettings {
+        &mut self.worker_settings
+    }
+
+    /// Where objects, staging and the logs of processes lie.
+    #[must_use]
+    pub fn folder(&self) -> &Path {
+        self.folder.path()
     }
 
     /// The store's objects, for a test that puts there what no interface takes.
@@ -316,31 +359,66 @@ fn worker_settings(database: &Database, objects: ObjectStoreSettings) -> WorkerS
 }
 
 /// The settings as the worker reads them from its environment.
-fn environment(settings: &WorkerSettings) -> Vec<(String, String)> {
-    let ObjectStoreSettings::Directory { path, durable } = &settings.objects else {
-        panic!("worker processes are for stores that keep objects in a directory");
-    };
-    let KeyRingSettings::Keys { current, keys } = &settings.key_ring else {
-        panic!("worker processes get their key ring in the environment");
-    };
-    let secret = |secret: &SecretString| secret.expose_secret().to_owned();
+fn worker_environment(settings: &WorkerSettings) -> Vec<(String, String)> {
+    let queue = settings.queue;
+    let patience = settings.sources.patience;
     let values = [
-        ("PROFILE", settings.profile.to_string()),
-        ("DATABASE_URL", secret(&settings.database_url)),
+        ("VERDICT_KEY", settings.verdict_key.expose_secret().to_owned()),
+        ("CONCURRENCY", settings.concurrency.to_string()),
+        ("QUEUE__LEASE_MS", queue.lease_ms.to_string()),
+        ("QUEUE__POLL_MS", queue.poll_ms.to_string()),
+        ("QUEUE__RETRY_BASE_MS", queue.retry_base_ms.to_string()),
+        ("QUEUE__RETRY_CAP_MS", queue.retry_cap_ms.to_string()),
+        ("QUEUE__PER_ORGANIZATION", queue.per_organization.to_string()),
+        ("SOURCES__PATIENCE__CONNECT_MS", patience.connect_ms.to_string()),
+        ("SOURCES__PATIENCE__IDLE_MS", patience.idle_ms.to_string()),
+        ("SOURCES__PATIENCE__EXCHANGE_MS", patience.exchange_ms.to_string()),
+        ("SOURCES__PATIENCE__BLOB_MS", patience.blob_ms.to_string()),
+        ("SOURCES__PATIENCE__TRIES", patience.tries.to_string()),
+        ("SOURCES__PATIENCE__RETRY_BASE_MS", patience.retry_base_ms.to_string()),
+        ("SOURCES__PATIENCE__RETRY_CAP_MS", patience.retry_cap_ms.to_string()),
+        ("SHUTDOWN_GRACE_SECONDS", settings.shutdown_grace_seconds.to_string()),
+    ];
+    let shared = shared_environment(settings.profile, &settings.database_url, &settings.objects, &settings.key_ring);
+    named("INTAKE_WORKER", values.into_iter().chain(shared))
+}
+
+/// The settings as the API reads them from its environment.
+fn api_environment(settings: &ApiSettings) -> Vec<(String, String)> {
+    let values = [
+        ("LISTEN", settings.listen.to_string()),
+        ("DATABASE_CONNECTIONS", settings.database_connections.to_string()),
+        ("SHUTDOWN_GRACE_SECONDS", settings.shutdown_grace_seconds.to_string()),
+    ];
+    let shared = shared_environment(settings.profile, &settings.database_url, &settings.objects, &settings.key_ring);
+    named("REGISTRY_API", values.into_iter().chain(shared))
+}
+
+fn shared_environment(
+    profile: Profile,
+    database_url: &SecretString,
+    objects: &ObjectStoreSettings,
+    key_ring: &KeyRingSettings,
+) -> [(&'static str, String); 7] {
+    let ObjectStoreSettings::Directory { path, durable } = objects else {
+        panic!("processes are for stores that keep objects in a directory");
+    };
+    let KeyRingSettings::Keys { current, keys } = key_ring else {
+        panic!("processes get their key ring in the environment");
+    };
+    [
+        ("PROFILE", profile.to_string()),
+        ("DATABASE_URL", database_url.expose_secret().to_owned()),
         ("OBJECTS__KIND", "directory".to_owned()),
         ("OBJECTS__PATH", path.display().to_string()),
         ("OBJECTS__DURABLE", durable.to_string()),
         ("KEY_RING__CURRENT", current.clone()),
-        ("KEY_RING__KEYS", secret(keys)),
-        ("VERDICT_KEY", secret(&settings.verdict_key)),
-        ("CONCURRENCY", settings.concurrency.to_string()),
-        ("QUEUE__LEASE_MS", settings.queue.lease_ms.to_string()),
-        ("QUEUE__POLL_MS", settings.queue.poll_ms.to_string()),
-        ("QUEUE__RETRY_BASE_MS", settings.queue.retry_base_ms.to_string()),
-        ("QUEUE__RETRY_CAP_MS", settings.queue.retry_cap_ms.to_string()),
-        ("SHUTDOWN_GRACE_SECONDS", settings.shutdown_grace_seconds.to_string()),
-    ];
-    values.into_iter().map(|(name, value)| (format!("INTAKE_WORKER_{name}"), value)).collect()
+        ("KEY_RING__KEYS", keys.expose_secret().to_owned()),
+    ]
+}
+
+fn named(program: &str, values: impl Iterator<Item = (&'static str, String)>) -> Vec<(String, String)> {
+    values.map(|(name, value)| (format!("{program}_{name}"), value)).collect()
 }
 
 fn api_settings(worker: &WorkerSettings) -> ApiSettings {

@@ -40,10 +40,10 @@ impl DirectoryStore {
 #[async_trait]
 impl BlobStore for DirectoryStore {
     async fn upload(&self, key: &ObjectKey) -> Result<Box<dyn Upload>, BlobError> {
-        let staging = self.layout.new_staging_path();
+        let staging = Arc::new(Staging { path: self.layout.new_staging_path() });
         let create = {
-            let staging = staging.clone();
-            move || File::create_new(staging)
+            let staging = Arc::clone(&staging);
+            move || File::create_new(&staging.path)
         };
         let file = blocking(create).await?;
         Ok(Box::new(DirectoryUpload {
@@ -220,10 +220,23 @@ fn remove_if_older(entry: &DirEntry, older_than: Duration) -> io::Result<bool> {
     Ok(stale)
 }
 
+/// A file in staging. It goes when nobody works on it any more: an upload may be dropped at any await, also while a
+/// blocking thread makes or renames its file.
+struct Staging {
+    path: PathBuf,
+}
+
+impl Drop for Staging {
+    fn drop(&mut self) {
+        // A published file is no longer here; what cannot be removed is removed as stale.
+        let _ = std::fs::remove_file(&self.path);
+    }
+}
+
 /// One staging file. While a batch is being written, the next is gathered: at most two batches are held.
 struct DirectoryUpload {
     layout: Arc<Layout>,
-    staging: PathBuf,
+    staging: Arc<Staging>,
     key: ObjectKey,
     gathered: Vec<Bytes>,
     gathered_bytes: usize,
@@ -265,7 +278,7 @@ impl Upload for DirectoryUpload {
         let Self { layout, staging, key, gathered, .. } = *self;
         let finish = move || {
             write_batch(&mut file, &gathered)?;
-            layout.publish(file, &staging, &key)
+            layout.publish(file, &staging.path, &key)
         };
         match blocking(finish).await {
             Err(BlobError::NotFound) => Err(BlobError::Unavailable("the staging file was removed meanwhile".into())),
@@ -278,7 +291,7 @@ impl Upload for DirectoryUpload {
             // How the write ended is of no interest; it only must not come after the removal.
             let _ = writing.await;
         }
-        match blocking(move || std::fs::remove_file(self.staging)).await {
+        match blocking(move || std::fs::remove_file(&self.staging.path)).await {
             Ok(()) | Err(BlobError::NotFound) => Ok(()),
             Err(error) => Err(error),
         }

@@ -70,8 +70,8 @@ pub trait BlobStore: Send + Sync {
     async fn remove_stale_uploads(&self, older_than: Duration) -> Result<u64, BlobError>;
 }
 
-/// One upload under way. Dropping it without [`Upload::complete`] leaves nothing visible; call [`Upload::abort`] to free
-/// staging at once.
+/// One upload under way. Dropping it without [`Upload::complete`] leaves nothing visible and frees staging;
+/// [`Upload::abort`] does the same and tells whether it worked.
 #[async_trait]
 pub trait Upload: Send {
     /// Appends. May buffer up to one part (8 MiB) and then waits for it to be written.

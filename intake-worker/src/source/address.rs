@@ -3,6 +3,7 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 
+use futures_util::future::BoxFuture;
 use ipnet::IpNet;
 use registry_types::profile::Profile;
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
@@ -144,17 +145,38 @@ fn is_teredo(address: Ipv6Addr) -> bool {
     address.segments()[..2] == [0x2001, 0]
 }
 
-/// Resolves by the system and hands on only addresses that passed. One forbidden address among them refuses the name:
+/// Where the addresses of a name come from.
+pub trait NameLookup: Send + Sync {
+    fn lookup(&self, name: &str) -> BoxFuture<'static, std::io::Result<Vec<IpAddr>>>;
+}
+
+/// The system's resolver.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct SystemLookup;
+
+impl NameLookup for SystemLookup {
+    fn lookup(&self, name: &str) -> BoxFuture<'static, std::io::Result<Vec<IpAddr>>> {
+        let name = name.to_owned();
+        Box::pin(async move {
+            let found = tokio::net::lookup_host((name.as_str(), 0)).await?;
+            Ok(found.map(|address| address.ip()).collect())
+        })
+    }
+}
+
+/// Hands on only addresses that passed; they are what is connected to. One forbidden address among them refuses the name:
 /// an answer that mixes public and private addresses is how a name is rebound.
 pub(super) struct GuardedResolver {
     pub(super) policy: Arc<AddressPolicy>,
+    pub(super) names: Arc<dyn NameLookup>,
 }
 
 impl Resolve for GuardedResolver {
     fn resolve(&self, name: Name) -> Resolving {
         let policy = Arc::clone(&self.policy);
+        let found = self.names.lookup(name.as_str());
         Box::pin(async move {
-            let found: Vec<SocketAddr> = tokio::net::lookup_host((name.as_str(), 0)).await?.collect();
+            let found: Vec<SocketAddr> = found.await?.into_iter().map(|address| (address, 0).into()).collect();
             for address in &found {
                 policy.check(address.ip())?;
             }

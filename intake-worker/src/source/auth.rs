@@ -52,6 +52,32 @@ impl Credential {
     }
 }
 
+/// A credential in the forms in which it is sent, so that it is known again where a registry repeats it: what a registry
+/// says goes into reasons and logs, and its redirects into the names of hosts.
+#[derive(Default)]
+pub(super) struct Secrets {
+    forms: Vec<SecretString>,
+}
+
+/// What is shorter may be a word that stands in an answer for its own sake.
+const SHORTEST_SECRET: usize = 16;
+
+impl Secrets {
+    fn of(credential: &Credential) -> Self {
+        let token = credential.token.expose_secret();
+        let basic = STANDARD.encode(format!("{}:{token}", credential.username));
+        let forms = [token.to_owned(), basic].into_iter().filter(|form| form.len() >= SHORTEST_SECRET);
+        Self { forms: forms.map(SecretString::from).collect() }
+    }
+
+    pub(super) fn are_in(&self, said: &[u8]) -> bool {
+        self.forms.iter().any(|form| {
+            let form = form.expose_secret().as_bytes();
+            said.windows(form.len()).any(|window| window == form)
+        })
+    }
+}
+
 impl fmt::Debug for Credential {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Credential").field("username", &self.username).finish_non_exhaustive()
@@ -67,6 +93,7 @@ const LONGEST_TOKEN_LIFE: u64 = 24 * 60 * 60;
 /// What a session sends along.
 pub(super) struct Authenticator {
     pub(super) credential: Option<Credential>,
+    pub(super) secrets: Secrets,
     scope: String,
     token_hosts: BTreeSet<String>,
     held: Mutex<Held>,
@@ -107,7 +134,9 @@ impl Authenticator {
         if host.is_docker_hub() {
             token_hosts.insert("auth.docker.io".to_owned());
         }
-        Self { credential, scope: format!("repository:{repository}:pull"), token_hosts, held: Mutex::default() }
+        let secrets = credential.as_ref().map(Secrets::of).unwrap_or_default();
+        let scope = format!("repository:{repository}:pull");
+        Self { credential, secrets, scope, token_hosts, held: Mutex::default() }
     }
 
     /// What to send with the next request to the registry.
@@ -150,7 +179,7 @@ impl Authenticator {
     async fn token(&self, transport: &Transport, realm: &str, service: Option<&str>) -> Result<Held, SourceError> {
         let ask = self.token_request(transport, realm, service)?;
         let authorization = self.credential.as_ref().map(Credential::basic).transpose()?;
-        let response = transport.send(&ask, authorization.as_ref()).await?;
+        let response = transport.send(&ask, authorization.as_ref(), &self.secrets).await?;
         let response = match success(response, &ask).await {
             Ok(response) => response,
             // The token service knows nothing of images: its 404 must not read as "no such image".
@@ -159,8 +188,14 @@ impl Authenticator {
             }
             Err(error) => return Err(error),
         };
-        let body = read_body(response, limits::MAX_TOKEN_BYTES, &ask.what).await?;
-        parse_token(&body, Instant::now())
+        match read_body(response, limits::MAX_TOKEN_BYTES, &ask.what).await {
+            Ok(body) => parse_token(&body, Instant::now()),
+            // No fault of the image, which the limit's code would blame.
+            Err(SourceError::LimitExceeded { .. }) => {
+                Err(SourceError::Protocol("the token service's answer has no end".to_owned()))
+            }
+            Err(error) => Err(error),
+        }
     }
 
     fn token_request(&self, transport: &Transport, realm: &str, service: Option<&str>) -> Result<Ask, SourceError> {
@@ -234,6 +269,17 @@ mod tests {
         {
             assert!(token(bad).is_none(), "{bad} was accepted");
         }
+    }
+
+    #[test]
+    fn a_repeated_credential_is_known_again_unless_it_is_as_short_as_a_word() {
+        let secrets = |token: &str| Secrets::of(&Credential::new("robot", SecretString::from(token)).unwrap());
+        let long = secrets("ghp_0123456789abcdef");
+        assert!(long.are_in(b"https://ghp_0123456789abcdef.evil.test/"));
+        let basic = STANDARD.encode("robot:ghp_0123456789abcdef");
+        assert!(long.are_in(format!("you sent {basic}").as_bytes()));
+        assert!(!long.are_in(b"") && !long.are_in(b"ghp_0123456789abcde"));
+        assert!(!secrets("linux").are_in(br#"{"os":"linux"}"#) && !Secrets::default().are_in(b"anything"));
     }
 
     #[test]

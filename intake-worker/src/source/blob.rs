@@ -11,10 +11,13 @@ use tokio::time::Instant;
 
 use super::error::SourceError;
 use super::session::RegistrySession;
-use super::transport::{Ask, failed, is_html};
+use super::transport::{Ask, Timeouts, failed, is_html};
 
 /// After this much progress the count of broken connections starts anew.
 const PROGRESS: u64 = 8 * 1024 * 1024;
+
+/// Bytes per second that a registry must manage in the long run. A reader of a layer keeps others waiting for their turn.
+const SLOWEST: u64 = 64 * 1024;
 
 /// A blob being read. Ends after exactly the expected number of bytes; a broken or stalled connection is resumed by
 /// `Range`. The **size** is verified, the **digest is not**: the reader hashes the bytes anyway.
@@ -31,10 +34,13 @@ pub struct BlobStream {
     attempt: u32,
     attempt_from: u64,
     deadline: Instant,
+    /// How long its bytes may keep the reader waiting beside the time that they need at the slowest rate.
+    grace: Duration,
+    waited: Duration,
 }
 
 impl BlobStream {
-    pub(super) fn new(session: RegistrySession, ask: Ask, digest: Digest, size: u64, limit: Duration) -> Self {
+    pub(super) fn new(session: RegistrySession, ask: Ask, digest: Digest, size: u64, timeouts: Timeouts) -> Self {
         Self {
             session,
             ask,
@@ -45,7 +51,9 @@ impl BlobStream {
             body: None,
             attempt: 1,
             attempt_from: 0,
-            deadline: Instant::now() + limit,
+            deadline: Instant::now() + timeouts.blob,
+            grace: timeouts.exchange,
+            waited: Duration::ZERO,
         }
     }
 
@@ -61,8 +69,10 @@ impl BlobStream {
     /// When the blob is longer or shorter than expected, or the registry fails for longer than the retry policy bears.
     pub async fn next_chunk(&mut self) -> Result<Option<Bytes>, SourceError> {
         loop {
-            let step = tokio::time::timeout_at(self.deadline, self.step()).await;
-            match step.unwrap_or(Err(SourceError::Timeout("the whole blob"))) {
+            let started = Instant::now();
+            let step = tokio::time::timeout_at(self.patience(started), self.step()).await;
+            self.waited += started.elapsed();
+            match step.map_err(|_| SourceError::Timeout("the whole blob"))? {
                 Ok(Step::Data(bytes)) => return Ok(Some(bytes)),
                 Ok(Step::End) => return Ok(None),
                 Ok(Step::Nothing) => {}
@@ -74,13 +84,22 @@ impl BlobStream {
     /// Opens the connection at the first bytes, so that access errors show at once.
     pub(super) async fn open(&mut self) -> Result<(), SourceError> {
         while self.body.is_none() {
-            let connected = tokio::time::timeout_at(self.deadline, self.connect()).await;
-            match connected.unwrap_or(Err(SourceError::Timeout("the whole blob"))) {
+            let started = Instant::now();
+            let connected = tokio::time::timeout_at(self.patience(started), self.connect()).await;
+            self.waited += started.elapsed();
+            match connected.map_err(|_| SourceError::Timeout("the whole blob"))? {
                 Ok(()) => {}
                 Err(error) => self.pause(error).await?,
             }
         }
         Ok(())
+    }
+
+    /// When a wait that begins now must end. Only waiting counts: a reader that is slow itself does not make the registry
+    /// slow.
+    fn patience(&self, now: Instant) -> Instant {
+        let due = self.grace + Duration::from_secs(self.read / SLOWEST);
+        self.deadline.min(now + due.saturating_sub(self.waited))
     }
 
     pub fn into_stream(self) -> impl Stream<Item = Result<Bytes, SourceError>> + Send {

@@ -6,7 +6,7 @@ use ipnet::IpNet;
 use registry_types::image_reference::{RegistryHost, Repository};
 use registry_types::profile::Profile;
 
-use super::address::{AddressPolicy, GuardedResolver};
+use super::address::{AddressPolicy, GuardedResolver, NameLookup, SystemLookup};
 use super::auth::Credential;
 use super::error::SourceError;
 use super::places::Places;
@@ -62,6 +62,14 @@ impl SourceClient {
     /// [`SourceError::Setup`] when TLS cannot be set up, a certificate is unreadable, or a production client is given a
     /// development setting.
     pub fn new(settings: SourceSettings) -> Result<Self, SourceError> {
+        Self::with_lookup(settings, Arc::new(SystemLookup))
+    }
+
+    /// A client that learns the addresses of names from `names`. What it learns is checked as ever.
+    ///
+    /// # Errors
+    /// As [`SourceClient::new`].
+    pub fn with_lookup(settings: SourceSettings, names: Arc<dyn NameLookup>) -> Result<Self, SourceError> {
         if settings.profile == Profile::Production && !settings.plain_http_hosts.is_empty() {
             return Err(SourceError::Setup("plain http registries are a development setting".to_owned()));
         }
@@ -71,7 +79,7 @@ impl SourceClient {
         let policy = AddressPolicy::new(settings.profile, settings.allow_private, settings.allowed_networks);
         let policy = Arc::new(policy);
         let places = Places::new(settings.profile, settings.plain_http_hosts, Arc::clone(&policy));
-        let transport = Transport::new(places, GuardedResolver { policy }, settings.timeouts, roots)?;
+        let transport = Transport::new(places, GuardedResolver { policy, names }, settings.timeouts, roots)?;
         Ok(Self { shared: Arc::new(Shared { transport, retry: settings.retry }) })
     }
 

@@ -18,6 +18,7 @@ mod retry;
 mod session;
 mod transport;
 
+pub use address::NameLookup;
 pub use auth::{Credential, CredentialError};
 pub use blob::BlobStream;
 pub use client::{SourceClient, SourceSettings};

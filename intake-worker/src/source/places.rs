@@ -78,9 +78,10 @@ fn is_loopback(url: &Url) -> bool {
     }
 }
 
-/// `host[:port]` as it stands in references; the scheme's own port is left out.
+/// `host[:port]` as it stands in references; the scheme's own port is left out. Where there is no host, the scheme with its
+/// colon, which is no host's name.
 pub(super) fn authority(url: &Url) -> String {
-    let host = url.host_str().unwrap_or_default();
+    let Some(host) = url.host_str() else { return format!("{}:", url.scheme()) };
     url.port().map_or_else(|| host.to_owned(), |port| format!("{host}:{port}"))
 }
 

@@ -116,7 +116,7 @@ impl RegistrySession {
     }
 
     async fn ping_once(&self, ask: &Ask) -> Result<Option<Challenge>, SourceError> {
-        let response = self.shared.transport.send(ask, None).await?;
+        let response = self.shared.transport.send(ask, None, self.secrets()).await?;
         if response.status() == StatusCode::UNAUTHORIZED {
             let challenge = Challenge::of(response.headers())?;
             let missing = || SourceError::Protocol("401 without a Bearer or Basic challenge".to_owned());

@@ -10,14 +10,14 @@ use reqwest::header::{CONTENT_TYPE, HeaderValue};
 use reqwest::{Method, Response};
 use url::Url;
 
-use super::auth::{Authenticator, Credential};
+use super::auth::{Authenticator, Credential, Secrets};
 use super::blob::BlobStream;
 use super::challenge::Challenge;
 use super::client::Shared;
 use super::error::SourceError;
 use super::manifest::{ACCEPT_MANIFESTS, RawManifest};
 use super::retry::RetryPolicy;
-use super::transport::{Ask, Redirects, is_html, read_body, success};
+use super::transport::{Ask, Redirects, is_html, read_body, repeated, success};
 
 /// Read access to one repository. Cheap to clone; clones share the token.
 #[derive(Clone)]
@@ -86,8 +86,8 @@ impl RegistrySession {
             return Err(SourceError::LimitExceeded { what, limit: limits::MAX_BLOB_BYTES });
         }
         let ask = self.blob_ask(digest)?;
-        let limit = self.shared.transport.timeouts.blob;
-        let mut stream = BlobStream::new(self.clone(), ask, digest.clone(), expected_size, limit);
+        let timeouts = self.shared.transport.timeouts;
+        let mut stream = BlobStream::new(self.clone(), ask, digest.clone(), expected_size, timeouts);
         stream.open().await?;
         Ok(stream)
     }
@@ -159,6 +159,10 @@ impl RegistrySession {
         self.inner.authenticator.credential.is_some()
     }
 
+    pub(super) fn secrets(&self) -> &Secrets {
+        &self.inner.authenticator.secrets
+    }
+
     pub(super) fn allows_realm(&self, realm: &Url) -> bool {
         self.inner.authenticator.allows_realm(realm)
     }
@@ -179,7 +183,8 @@ impl RegistrySession {
                 return Err(SourceError::Protocol(format!("{} is answered with a web page", ask.what)));
             }
             let answer = Answer::of(&response);
-            Ok((read_body(response, limit, &ask.what).await?, answer))
+            let body = read_body(response, limit, &ask.what).await?;
+            if self.secrets().are_in(&body) { Err(repeated()) } else { Ok((body, answer)) }
         };
         let time = self.shared.transport.timeouts.exchange;
         tokio::time::timeout(time, exchange).await.unwrap_or(Err(SourceError::Timeout("the whole exchange")))
@@ -205,12 +210,13 @@ impl RegistrySession {
     /// One request with at most one answered challenge.
     pub(super) async fn once(&self, ask: &Ask) -> Result<Response, SourceError> {
         let transport = &self.shared.transport;
-        let carried = self.inner.authenticator.current().await;
-        let response = transport.send(ask, carried.as_ref()).await?;
+        let authenticator = &self.inner.authenticator;
+        let carried = authenticator.current().await;
+        let response = transport.send(ask, carried.as_ref(), &authenticator.secrets).await?;
         let Some(challenge) = self.challenge(&response)? else { return success(response, ask).await };
         let authorization: HeaderValue =
-            self.inner.authenticator.answer(transport, challenge, carried.as_ref(), &ask.what).await?;
-        success(transport.send(ask, Some(&authorization)).await?, ask).await
+            authenticator.answer(transport, challenge, carried.as_ref(), &ask.what).await?;
+        success(transport.send(ask, Some(&authorization), &authenticator.secrets).await?, ask).await
     }
 
     /// The registry's own challenge. What another host asks for after a redirect is none of ours to give.

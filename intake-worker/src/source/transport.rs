@@ -12,6 +12,7 @@ use reqwest::{Method, Response, StatusCode};
 use url::Url;
 
 use super::address::{ForbiddenAddress, GuardedResolver};
+use super::auth::Secrets;
 use super::error::{OciErrorCode, SourceError};
 use super::places::{Places, authority};
 use super::retry::retry_after;
@@ -110,12 +111,21 @@ impl Transport {
 
     /// Sends `ask` and follows its redirects. `authorization` goes no further than the origin of `ask`: once a redirect
     /// leaves it, it is not sent again, not even back to where it came from.
-    pub(super) async fn send(&self, ask: &Ask, authorization: Option<&HeaderValue>) -> Result<Response, SourceError> {
+    /// An answer whose headers repeat one of the `secrets` is none.
+    pub(super) async fn send(
+        &self,
+        ask: &Ask,
+        authorization: Option<&HeaderValue>,
+        secrets: &Secrets,
+    ) -> Result<Response, SourceError> {
         let mut url = ask.url.clone();
         let mut authorization = authorization;
         for _ in 0..=limits::MAX_REDIRECTS {
             self.places.check(&url)?;
             let response = self.once(ask, &url, authorization).await?;
+            if response.headers().values().any(|value| secrets.are_in(value.as_bytes())) {
+                return Err(repeated());
+            }
             let Some(next) = redirect_target(&response, &url)? else { return Ok(response) };
             match ask.redirects {
                 Redirects::Return => return Ok(response),
@@ -156,6 +166,11 @@ impl Transport {
         }
         Ok(response)
     }
+}
+
+/// An answer that holds the credential, which must be carried on to nowhere.
+pub(super) fn repeated() -> SourceError {
+    SourceError::Protocol("its answer repeats the namespace's credential".to_owned())
 }
 
 fn redirect_target(response: &Response, from: &Url) -> Result<Option<Url>, SourceError> {

@@ -46,7 +46,7 @@ fn carries_secret(stub: &Stub) -> bool {
     stub.log().iter().any(|request| request.authorization.is_some() || request.path.contains(CANARY))
 }
 
-async fn read_all(session: &RegistrySession, digest: &Digest, size: u64) -> Result<Vec<u8>, SourceError> {
+pub(crate) async fn read_all(session: &RegistrySession, digest: &Digest, size: u64) -> Result<Vec<u8>, SourceError> {
     let stream = session.blob(digest, size).await?.into_stream();
     let chunks: Vec<Bytes> = stream.try_collect().await?;
     Ok(chunks.concat())
@@ -282,35 +282,8 @@ async fn bodies_without_end_are_cut_off() {
     )
     .await;
     realm.set(stub.url("/token")).unwrap();
-    assert!(matches!(stub.session().manifest("v1").await, Err(SourceError::LimitExceeded { .. })));
-}
-
-#[tokio::test]
-async fn silence_and_dripping_end_by_time_out() {
-    let hurried = |idle, exchange| {
-        let mut settings = settings();
-        settings.timeouts.idle = Duration::from_millis(idle);
-        settings.timeouts.exchange = Duration::from_millis(exchange);
-        settings.retry.attempts = 1;
-        SourceClient::new(settings).unwrap()
-    };
-    let stalled = Stub::start(|_| Reply::stalled("{")).await;
-    let error = session(&hurried(100, 60_000), &stalled.host(), None, &[]).manifest("v1").await.unwrap_err();
-    assert!(matches!(error, SourceError::Timeout(_)), "{error}");
-    let dripping = Stub::start(|_| Reply::dripping()).await;
-    let error = session(&hurried(60_000, 200), &dripping.host(), None, &[]).manifest("v1").await.unwrap_err();
-    assert!(matches!(error, SourceError::Timeout(_)), "{error}");
-}
-
-#[tokio::test]
-async fn a_blob_as_a_whole_has_a_time_limit() {
-    let mut settings = settings();
-    settings.timeouts.blob = Duration::from_millis(200);
-    let client = SourceClient::new(settings).unwrap();
-    let stub = Stub::start(|_| Reply::dripping()).await;
-    let session = session(&client, &stub.host(), None, &[]);
-    let error = read_all(&session, &Digest::sha256_of(b""), 1_000_000).await.unwrap_err();
-    assert!(matches!(error, SourceError::Timeout(_)), "{error}");
+    // A limit's code would blame the image.
+    assert!(matches!(stub.session().manifest("v1").await, Err(SourceError::Protocol(_))));
 }
 
 #[tokio::test]

@@ -131,7 +131,9 @@ impl Upload for S3Upload {
             return put(&self.client, &self.bucket, &self.key, self.gathered.split().freeze()).await;
         };
         let completed = self.complete_multipart(&upload_id).await;
-        if completed.is_err() {
+        if completed.is_ok() {
+            self.multipart = None;
+        } else {
             // The error that stopped the upload is the one to report; what stays behind is removed as stale.
             let _ = self.abort().await;
         }
@@ -141,10 +143,27 @@ impl Upload for S3Upload {
     async fn abort(mut self: Box<Self>) -> Result<(), BlobError> {
         // A part that arrives after the abort would be stored, and paid for, until somebody lists it.
         self.under_way.shutdown().await;
-        match &self.multipart {
-            Some(upload_id) => abort(&self.client, &self.bucket, &self.key, upload_id).await,
+        match self.multipart.take() {
+            Some(upload_id) => abort(&self.client, &self.bucket, &self.key, &upload_id).await,
             None => Ok(()),
         }
+    }
+}
+
+/// An upload may be dropped at any await, when what it belongs to is given up.
+impl Drop for S3Upload {
+    fn drop(&mut self) {
+        let Some(upload_id) = self.multipart.take() else { return };
+        // Without a runtime nobody can be asked: it is removed as stale.
+        let Ok(runtime) = tokio::runtime::Handle::try_current() else { return };
+        let (client, bucket, key) = (self.client.clone(), self.bucket.clone(), self.key.clone());
+        let mut under_way = std::mem::take(&mut self.under_way);
+        runtime.spawn(async move {
+            under_way.shutdown().await;
+            if let Err(error) = abort(&client, &bucket, &key, &upload_id).await {
+                tracing::debug!(%error, "an upload that was given up is left to be removed as stale");
+            }
+        });
     }
 }
 
