@@ -6,6 +6,7 @@ mod blob_store;
 mod crash;
 mod documents;
 mod fixtures;
+mod hostile_layers;
 mod index;
 mod intake;
 mod intake_events;

@@ -23,6 +23,8 @@ pub struct Image {
 struct LayerPlan {
     zstd: bool,
     entries: Vec<Entry>,
+    /// Instead of the entries.
+    raw: Option<Blob>,
 }
 
 #[derive(Clone)]
@@ -76,8 +78,15 @@ impl Image {
     /// Begins the next layer, compressed with zstd.
     #[must_use]
     pub fn zstd_layer(mut self) -> Self {
-        self.layers.push(LayerPlan { zstd: true, entries: Vec::new() });
+        self.layers.push(LayerPlan { zstd: true, ..LayerPlan::default() });
         self
+    }
+
+    /// Adds a layer of exactly these bytes, whatever they are, and begins the next.
+    #[must_use]
+    pub fn raw_layer(mut self, media_type: &'static str, bytes: Vec<u8>) -> Self {
+        self.layers.push(LayerPlan { raw: Some(Blob::new(media_type, bytes.into())), ..LayerPlan::default() });
+        self.layer()
     }
 
     #[must_use]
@@ -260,6 +269,13 @@ impl BuiltImage {
 }
 
 impl BuiltImage {
+    /// This image with a config that names one layer's content as that of another.
+    #[must_use]
+    pub fn with_diff_id_of(mut self, layer: usize, other: usize) -> Self {
+        self.rootfs.diff_ids[layer] = self.rootfs.diff_ids[other].clone();
+        Self::new(self.architecture, self.layers, self.rootfs)
+    }
+
     /// # Panics
     /// When the registry refuses.
     pub async fn push(&self, registry: &RegistryAddress, repository: &str, tag: &str) -> PushedImage {
@@ -321,6 +337,9 @@ impl PushedImage {
 impl LayerPlan {
     /// The layer as it is stored, and the digest of its tar.
     fn pack(&self) -> (Blob, Digest) {
+        if let Some(raw) = &self.raw {
+            return (raw.clone(), raw.digest.clone());
+        }
         let tar = self.tar();
         let diff_id = Digest::sha256_of(&tar);
         let blob = if self.zstd {

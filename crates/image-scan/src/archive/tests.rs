@@ -220,9 +220,9 @@ fn refuses_headers_that_readers_disagree_on() {
     for (layer, problem) in [
         (one(raw(b'S', "a").gnu()), Ambiguity::Sparse),
         (one(raw(b'0', "a").with(508, b"tar\0")), Ambiguity::StarFormat),
-        (one(raw(b'0', "a").gnu().with(345, b"etc/passwd.d")), Ambiguity::GnuPrefix),
+        (one(raw(b'0', "a").gnu().with(345, b"etc/passwd.d")), Ambiguity::GnuFields),
         (one(raw(b'0', "a").with(124, b"0\x00777")), Ambiguity::NumberTail("size")),
-        (one(raw(b'0', "a/")), Ambiguity::FileWithSlash),
+        (one(raw(b'0', "a/")), Ambiguity::DirectoryName),
         (one(raw(b'0', "/etc/passwd")), Ambiguity::AbsolutePath),
         (one(raw(b'0', "a/../../b")), Ambiguity::ParentInPath),
         (one(raw(b'0', "").with(0, b"a\xff")), Ambiguity::PathEncoding),

@@ -31,7 +31,7 @@ use crate::secrets::SecretFinding;
 const MAX_PACKAGES: usize = 100_000;
 
 /// Raised whenever the same layer would give another catalog: layers are then cataloged anew.
-pub const ANALYZER_VERSION: i32 = 1;
+pub const ANALYZER_VERSION: i32 = 2;
 
 /// Facts about one layer. Strings hold no NUL, so that the catalog can be kept as JSONB.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
