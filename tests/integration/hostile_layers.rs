@@ -5,7 +5,8 @@ use blob_store::ObjectKey;
 use image_scan::archive::LayerCompression;
 use serde_json::Value;
 use store_tests::image::Image;
-use store_tests::store::{module_manifest, text};
+use store_tests::store::{Store, module_manifest, text};
+use store_tests::wait;
 
 use crate::intake::{assert_active, assert_rejected, check_of, is_shown, onboarded};
 use table::{Case, Expected};
@@ -46,6 +47,11 @@ const fn media_type(compression: LayerCompression) -> &'static str {
     }
 }
 
+/// Uploads of the layers beside the hostile one once stayed until they were stale.
+async fn nothing_is_staged(store: &Store) {
+    wait::until("staging to be free", async || (store.unfinished_uploads() == 0).then_some(())).await;
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn hostile_layers_are_rejected_and_leave_nothing_behind() {
     let (store, acme, registry) = onboarded().await;
@@ -65,7 +71,7 @@ async fn hostile_layers_are_rejected_and_leave_nothing_behind() {
         assert_eq!(reason["layer"], hostile.to_string(), "{reason:#}");
         assert!(!is_shown(&acme.developer, "ranker", "1.0.0", &image).await);
         assert_eq!(store.objects().head(&ObjectKey::Blob(hostile.clone())).await.unwrap(), None);
-        assert_eq!(store.unfinished_uploads(), 0);
+        nothing_is_staged(&store).await;
     }
     // The version is free for a good image.
     let image = Image::of_module(&manifest).push(&registry.address, "acme/ranker", "1.0.0").await;
@@ -81,7 +87,7 @@ async fn a_config_that_belies_its_layers_is_rejected() {
     let intake = acme.intake(&manifest, &image.reference).await;
     assert_rejected(&intake, "DIGEST_MISMATCH", "archive");
     assert!(!is_shown(&acme.developer, "ranker", "1.0.0", &image).await);
-    assert_eq!(store.unfinished_uploads(), 0);
+    nothing_is_staged(&store).await;
 }
 
 /// The reasons of the vulnerability check, which could not tell: a person has to.
@@ -92,10 +98,12 @@ fn incomplete(intake: &Value) -> String {
     check["reasons"].to_string()
 }
 
+type Hide = fn(Image) -> Image;
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_package_database_that_an_upper_layer_hides_is_not_clean() {
     let (_store, acme, registry) = onboarded().await;
-    let hidings: [(&str, fn(Image) -> Image); 6] = [
+    let hidings: [(&str, Hide); 6] = [
         ("removes the package database", |image| image.whiteout("var/lib/dpkg/status")),
         ("removes the package database", |image| image.whiteout("var/lib")),
         ("removes the package database", |image| image.opaque("var/lib/dpkg")),

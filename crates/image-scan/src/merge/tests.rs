@@ -197,7 +197,6 @@ fn what_cannot_be_read_or_matched_is_said() {
         (HardLink(STATUS, "app/x"), "a hard link takes the place"),
         (Directory(STATUS), "a directory takes the place"),
         (File("var/lib/dpkg/status/x", b""), "a directory takes the place"),
-        (File("etc/os-release/x", b""), "no os-release file"),
         (Link("var/lib/dpkg", "../../opt/dpkg"), "leads the package database \"var/lib/dpkg/status\" elsewhere"),
         (File("var/lib/dpkg/.wh.status", b""), "removes the package database"),
         (File("var/lib/.wh.dpkg", b""), "removes the package database"),
