@@ -8,7 +8,7 @@ use store_tests::registry::{DockerRegistry, Registry};
 use store_tests::store::{Organization, Store, module_manifest, text};
 
 /// A store with a worker, the organization `acme`, and a registry below whose `acme/` it may publish.
-async fn onboarded() -> (Store, Organization, Registry) {
+pub(crate) async fn onboarded() -> (Store, Organization, Registry) {
     onboard(Store::start().await).await
 }
 
@@ -31,12 +31,12 @@ fn module(manifest: &Value) -> Image {
 }
 
 #[track_caller]
-fn assert_active(intake: &Value) {
+pub(crate) fn assert_active(intake: &Value) {
     assert_eq!((&intake["state"], &intake["outcome"]), (&json!("decided"), &json!("active")), "{intake:#}");
 }
 
 #[track_caller]
-fn assert_rejected<'a>(intake: &'a Value, code: &str, check: &str) -> &'a Value {
+pub(crate) fn assert_rejected<'a>(intake: &'a Value, code: &str, check: &str) -> &'a Value {
     assert_eq!((&intake["state"], &intake["outcome"]), (&json!("decided"), &json!("rejected")), "{intake:#}");
     assert_eq!(intake["failure_code"], code, "{intake:#}");
     let check = check_of(intake, check);
@@ -44,13 +44,13 @@ fn assert_rejected<'a>(intake: &'a Value, code: &str, check: &str) -> &'a Value 
     check
 }
 
-fn check_of<'a>(intake: &'a Value, name: &str) -> &'a Value {
+pub(crate) fn check_of<'a>(intake: &'a Value, name: &str) -> &'a Value {
     let checks = intake["checks"].as_array().unwrap();
     checks.iter().find(|check| check["name"] == name).unwrap_or_else(|| panic!("no check {name}: {intake:#}"))
 }
 
 /// Whether the store shows the version as active to this caller, in any way.
-async fn is_shown(client: &StoreClient, name: &str, version: &str, image: &PushedImage) -> bool {
+pub(crate) async fn is_shown(client: &StoreClient, name: &str, version: &str, image: &PushedImage) -> bool {
     let listed = client.get("/v1/packages").await.expect(200);
     let index = client.get("/index.json").await.expect(200);
     let by_name = client.get(&format!("/v1/packages/acme/{name}/versions/{version}")).await;

@@ -7,6 +7,7 @@ mod blob_store;
 mod crash;
 mod documents;
 mod fixtures;
+mod hostile_layers;
 mod hostile_registries;
 mod index;
 mod intake;

@@ -25,6 +25,8 @@ struct LayerPlan {
     /// The layer's archive where it was made elsewhere; then there are no entries.
     archive: Option<Bytes>,
     entries: Vec<Entry>,
+    /// Instead of the entries.
+    raw: Option<Blob>,
 }
 
 #[derive(Clone)]
@@ -87,6 +89,13 @@ impl Image {
     pub fn archive_layer(mut self, archive: Bytes) -> Self {
         self.layers.push(LayerPlan { archive: Some(archive), ..LayerPlan::default() });
         self
+    }
+
+    /// Adds a layer of exactly these bytes, whatever they are, and begins the next.
+    #[must_use]
+    pub fn raw_layer(mut self, media_type: &'static str, bytes: Vec<u8>) -> Self {
+        self.layers.push(LayerPlan { raw: Some(Blob::new(media_type, bytes.into())), ..LayerPlan::default() });
+        self.layer()
     }
 
     #[must_use]
@@ -269,6 +278,13 @@ impl BuiltImage {
 }
 
 impl BuiltImage {
+    /// This image with a config that names one layer's content as that of another.
+    #[must_use]
+    pub fn with_diff_id_of(mut self, layer: usize, other: usize) -> Self {
+        self.rootfs.diff_ids[layer] = self.rootfs.diff_ids[other].clone();
+        Self::new(self.architecture, self.layers, self.rootfs)
+    }
+
     /// # Panics
     /// When the registry refuses.
     pub async fn push(&self, registry: &RegistryAddress, repository: &str, tag: &str) -> PushedImage {
@@ -330,6 +346,9 @@ impl PushedImage {
 impl LayerPlan {
     /// The layer as it is stored, and the digest of its tar.
     fn pack(&self) -> (Blob, Digest) {
+        if let Some(raw) = &self.raw {
+            return (raw.clone(), raw.digest.clone());
+        }
         let tar = self.tar();
         let diff_id = Digest::sha256_of(&tar);
         let blob = if self.zstd {

@@ -185,6 +185,15 @@ impl Store {
         blob_store::open(self.worker_settings.objects.clone()).unwrap()
     }
 
+    /// Objects that are being written, or were given up and left behind.
+    ///
+    /// # Panics
+    /// When the store does not keep its objects in a directory.
+    #[must_use]
+    pub fn unfinished_uploads(&self) -> usize {
+        std::fs::read_dir(self.folder.path().join("objects/staging")).unwrap().count()
+    }
+
     /// The keys that seal this store's registry credentials.
     #[must_use]
     pub fn key_ring(&self) -> &KeyRingSettings {

@@ -10,6 +10,8 @@ pub(super) enum EntryClass {
     Directory,
     File,
     Symlink,
+    /// Its target is absolute or climbs out of the root.
+    OutwardSymlink,
     HardLink,
     Special,
 }
@@ -20,6 +22,7 @@ impl EntryClass {
             Self::Directory => "directory",
             Self::File => "file",
             Self::Symlink => "symbolic link",
+            Self::OutwardSymlink => "symbolic link out of the root",
             Self::HardLink => "hard link",
             Self::Special => "device or pipe",
         }
@@ -53,6 +56,22 @@ impl EntrySet {
         }
     }
 
+    /// Whether an entry lies at the path or below it.
+    pub(super) fn contains(&self, path: &str) -> bool {
+        self.classes.contains_key(&self.hasher.hash_one(path))
+    }
+
+    /// Checks the directories on the way to a path that another entry refers to.
+    pub(super) fn check_way(&self, path: &str) -> Result<(), Ambiguity> {
+        for end in memchr::memchr_iter(b'/', path.as_bytes()) {
+            let ancestor = &path[..end];
+            if self.classes.get(&self.hasher.hash_one(ancestor)) == Some(&EntryClass::OutwardSymlink) {
+                return Err(Ambiguity::ThroughLink(ancestor.to_owned()));
+            }
+        }
+        Ok(())
+    }
+
     /// Paths that are remembered, directories that only their entries name included.
     pub(super) fn len(&self) -> usize {
         self.classes.len()
@@ -69,8 +88,9 @@ impl EntrySet {
             let hash = self.hasher.hash_one(ancestor);
             match self.classes.get(&hash) {
                 None => drop(self.classes.insert(hash, EntryClass::Directory)),
-                // Below a link, unpackers follow it inside the root.
+                // Below a link, unpackers follow it; those that lead out each in their own way.
                 Some(EntryClass::Directory | EntryClass::Symlink) => break,
+                Some(EntryClass::OutwardSymlink) => return Err(Ambiguity::ThroughLink(ancestor.to_owned())),
                 Some(EntryClass::File | EntryClass::HardLink | EntryClass::Special) => {
                     return Err(Ambiguity::BelowFile(ancestor.to_owned()));
                 }

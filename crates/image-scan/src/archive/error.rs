@@ -39,6 +39,8 @@ pub enum Ambiguity {
     VendorPaxKey(String),
     #[error("a GNU long name stands together with a PAX path")]
     LongNameAndPax,
+    #[error("an extended header gives a link target to an entry whose own header has none")]
+    LinkTargetAlone,
     #[error("two extended headers of the same kind stand before one entry")]
     RepeatedExtension,
     #[error("an extended header has no entry after it")]
@@ -47,14 +49,14 @@ pub enum Ambiguity {
     Sparse,
     #[error("the header is of the star format, which other readers take for ustar")]
     StarFormat,
-    #[error("a GNU header holds a ustar path prefix")]
-    GnuPrefix,
+    #[error("a GNU header uses the fields where others have the path's prefix")]
+    GnuFields,
     #[error("the header field {0} has bytes after its end")]
     NumberTail(&'static str),
     #[error("a link, directory or device has a body of {0} bytes")]
     BodyWithoutFile(u64),
-    #[error("a regular file has a name that ends with a slash")]
-    FileWithSlash,
+    #[error("a file, link or device has a name that ends as a directory's may")]
+    DirectoryName,
     #[error("there is data after the end of the archive")]
     DataAfterArchive,
     #[error("there are several gzip members")]
@@ -75,6 +77,8 @@ pub enum Ambiguity {
     EmptyPath,
     #[error("the hard link leads out of the root")]
     HardLinkOutside,
+    #[error("the path leads through {0:?}, a symbolic link out of the root or to an absolute path")]
+    ThroughLink(String),
     #[error("the same path is a {0} and a {1} in one layer")]
     ConflictingEntries(&'static str, &'static str),
     #[error("the entry lies below {0:?}, which is not a directory")]
@@ -83,6 +87,8 @@ pub enum Ambiguity {
     OverlayWhiteout,
     #[error("the whiteout is not an empty file with a name")]
     Whiteout,
+    #[error("the whiteout comes after {0:?}, which the same layer brings")]
+    WhiteoutOfOwn(String),
 }
 
 /// What makes a layer unreadable.

@@ -21,9 +21,8 @@ const MAGIC: Range<usize> = 257..265;
 const DEVICE_MAJOR: Range<usize> = 329..337;
 const DEVICE_MINOR: Range<usize> = 337..345;
 const PREFIX: Range<usize> = 345..500;
-/// In GNU headers the access and change times lie where ustar has its prefix.
-const GNU_TIMES: [Range<usize>; 2] = [345..357, 357..369];
-const STAR_TRAILER: Range<usize> = 508..512;
+/// What follows the device numbers: ustar's prefix; times, a sparse map and a second size in GNU and star headers.
+const AFTER_DEVICES: Range<usize> = 345..512;
 
 /// Why a header is refused.
 #[derive(Debug, PartialEq, Eq)]
@@ -88,12 +87,12 @@ impl Header {
         let format = format(block)?;
         let entry_type = entry_type(block[TYPE])?;
         let size = number(block, SIZE, "size")?;
-        let mode = number(block, MODE, "mode")?;
-        let major = number(block, DEVICE_MAJOR, "devmajor")?;
-        let minor = number(block, DEVICE_MINOR, "devminor")?;
+        let mode = id(block, MODE, "mode")?;
+        let major = id(block, DEVICE_MAJOR, "devmajor")?;
+        let minor = id(block, DEVICE_MINOR, "devminor")?;
         // Never used here, but a reader that stops at them would see another archive than one that goes on.
-        number(block, UID, "uid")?;
-        number(block, GID, "gid")?;
+        id(block, UID, "uid")?;
+        id(block, GID, "gid")?;
         time(block, MTIME, "mtime")?;
         Ok(Self {
             entry_type,
@@ -116,7 +115,6 @@ fn check_sum(block: &[u8; BLOCK]) -> Result<(), HeaderProblem> {
 
 fn format(block: &[u8; BLOCK]) -> Result<Format, HeaderProblem> {
     match &block[MAGIC] {
-        b"ustar\x0000" if &block[STAR_TRAILER] == b"tar\0" => Err(Ambiguity::StarFormat.into()),
         b"ustar\x0000" => Ok(Format::Ustar),
         b"ustar  \0" => Ok(Format::Gnu),
         _ => Err(Defect::Magic.into()),
@@ -144,33 +142,42 @@ fn entry_type(flag: u8) -> Result<EntryType, HeaderProblem> {
 
 fn name(block: &[u8; BLOCK], format: Format) -> Result<Vec<u8>, HeaderProblem> {
     let name = until_nul(&block[NAME]);
-    match format {
-        Format::Gnu => {
-            // Go's reader takes the area for a prefix where it does not parse as times.
-            for field in GNU_TIMES {
-                time(block, field, "atime").map_err(|_| Ambiguity::GnuPrefix)?;
-            }
-            Ok(name.to_vec())
-        }
-        Format::Ustar => match until_nul(&block[PREFIX]) {
-            [] => Ok(name.to_vec()),
-            prefix => Ok([prefix, b"/", name].concat()),
-        },
+    let after_devices = &block[AFTER_DEVICES];
+    if matches!(format, Format::Gnu) {
+        // Python and (where it does not parse as times) Go take the area for a prefix, libarchive its end for the size.
+        return if is_zero(after_devices) { Ok(name.to_vec()) } else { Err(Ambiguity::GnuFields.into()) };
     }
+    let prefix = until_nul(&block[PREFIX]);
+    // GNU tar tells star headers by their times, Go by a mark at the end; in both the prefix is shorter.
+    if !is_zero(&after_devices[prefix.len()..]) {
+        return Err(Ambiguity::StarFormat.into());
+    }
+    match (prefix, name) {
+        ([], name) => Ok(name.to_vec()),
+        // Python tells an old directory by the slash at the end of the field alone.
+        (_, []) => Err(Ambiguity::EmptyPath.into()),
+        (prefix, name) => Ok([prefix, b"/", name].concat()),
+    }
+}
+
+fn is_zero(bytes: &[u8]) -> bool {
+    bytes.iter().all(|byte| *byte == 0)
 }
 
 fn until_nul(field: &[u8]) -> &[u8] {
     &field[..memchr::memchr(0, field).unwrap_or(field.len())]
 }
 
-/// A number that cannot be negative: octal digits, or base-256 where the first bit is set.
+/// A number that cannot be negative: octal digits, or base-256 after a byte 0x80.
 fn number(block: &[u8; BLOCK], field: Range<usize>, name: &'static str) -> Result<u64, HeaderProblem> {
     let bytes = &block[field];
     if bytes[0] & 0x80 == 0 {
         return octal(bytes, name);
     }
-    let mut value = u64::from(bytes[0] & 0x7f);
-    for byte in &bytes[1..] {
+    let (marker, digits) = (bytes[0], &bytes[1..]);
+    // Programs differ in whether the marker's lower bits count.
+    let mut value = if marker == 0x80 { Ok(0_u64) } else { Err(Defect::Number(name)) }?;
+    for byte in digits {
         if value >> 55 != 0 {
             return Err(Defect::Number(name).into());
         }
@@ -179,14 +186,34 @@ fn number(block: &[u8; BLOCK], field: Range<usize>, name: &'static str) -> Resul
     Ok(value)
 }
 
-/// A time, which base-256 lets lie before 1970. Only its form matters here.
+/// Modes, owners and device numbers have at most 32 bits on Linux; GNU tar stops at more.
+fn id(block: &[u8; BLOCK], field: Range<usize>, name: &'static str) -> Result<u32, HeaderProblem> {
+    u32::try_from(number(block, field, name)?).map_err(|_| Defect::Number(name).into())
+}
+
+/// Seconds before or after 1970 that every program can show as a date (to the year 36812); bsdtar crashes at far later
+/// ones.
+pub(super) const MAX_TIME: u64 = 1 << 40;
+
+/// A time in seconds, which base-256 lets lie before 1970. Only its form matters here.
 fn time(block: &[u8; BLOCK], field: Range<usize>, name: &'static str) -> Result<(), HeaderProblem> {
-    if block[field.start] & 0x80 == 0 { octal(&block[field], name).map(drop) } else { Ok(()) }
+    let bytes = &block[field];
+    if bytes[0] & 0x80 == 0 {
+        return octal(bytes, name).map(drop);
+    }
+    let (high, low) = bytes.split_at(bytes.len() - size_of::<i64>());
+    let low = low.iter().fold(0_i64, |value, byte| value << 8 | i64::from(*byte));
+    let (marker, filler) = if low < 0 { (0xff, 0xff) } else { (0x80, 0) };
+    let fits = high[0] == marker && high[1..].iter().all(|byte| *byte == filler) && low.unsigned_abs() < MAX_TIME;
+    if fits { Ok(()) } else { Err(Defect::Number(name).into()) }
 }
 
 /// Spaces, digits, then only spaces and NULs. Programs read other bytes after the digits differently.
 fn octal(bytes: &[u8], name: &'static str) -> Result<u64, HeaderProblem> {
-    let start = bytes.iter().position(|byte| *byte != b' ').unwrap_or(bytes.len());
+    let Some(start) = bytes.iter().position(|byte| *byte != b' ') else {
+        // GNU tar misses a number in a field of spaces.
+        return Err(Ambiguity::NumberTail(name).into());
+    };
     let end = bytes[start..].iter().position(|byte| !(b'0'..=b'7').contains(byte)).map_or(bytes.len(), |n| start + n);
     if bytes[end..].iter().any(|byte| !matches!(byte, b' ' | 0)) {
         let ended = matches!(bytes[end], b' ' | 0);
@@ -228,5 +255,21 @@ mod tests {
             HeaderProblem::Invalid(Defect::Number("size"))
         );
         assert_eq!(size(b"\x80\0\0\x01\0\0\0\0\0\0\0\x05"), HeaderProblem::Invalid(Defect::Number("size")));
+        assert_eq!(size(b"            "), HeaderProblem::Ambiguous(Ambiguity::NumberTail("size")));
+    }
+
+    /// Python stops at other first bytes than 0x80 and 0xff; it read an archive that went on for others as ended.
+    #[test]
+    fn base_256_numbers_have_one_marker() {
+        let number = |value: &[u8]| number(&field(value), SIZE, "size");
+        assert_eq!(number(b"\x81\0\0\0\0\0\0\0\0\0\0\x05"), Err(Defect::Number("size").into()));
+        let time = |value: &[u8]| time(&field(value), SIZE, "mtime");
+        assert_eq!(time(b"\x80\0\0\0\0\0\0\0\0\0\0\x05"), Ok(()));
+        assert_eq!(time(b"\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xfe"), Ok(()));
+        for other in
+            [b"\x81\0\0\0\0\0\0\0\0\0\0\x05", b"\x80\0\0\x01\0\0\0\0\0\0\0\0", b"\xff\xff\xff\xff\0\0\0\0\0\0\0\0"]
+        {
+            assert_eq!(time(other), Err(Defect::Number("mtime").into()));
+        }
     }
 }

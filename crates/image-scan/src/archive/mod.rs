@@ -14,9 +14,11 @@ mod pax;
 mod tar_walker;
 #[cfg(test)]
 mod tests;
+mod whiteout;
 
 pub use error::{Ambiguity, ArchiveError, Defect, ExceededLimit};
 pub use layer_pass::LayerPass;
 pub use limits::LayerLimits;
 pub use media_type::LayerCompression;
-pub(crate) use tar_walker::{Entry, EntryKind, EntrySink};
+pub use tar_walker::{Entry, EntryKind, EntrySink, TarWalker};
+pub use whiteout::Whiteout;

@@ -47,6 +47,25 @@ pub(super) fn symlink_target(raw: &[u8], limits: &LayerLimits) -> Result<String,
     Ok(target.to_owned())
 }
 
+/// Whether the symbolic link at `path` has an absolute target or one that climbs out of the root, as it is written.
+/// Runtimes follow it inside the root; other unpackers refuse, follow it outside or replace it.
+pub(super) fn leads_out(path: &str, target: &str) -> bool {
+    let mut depth = path.split('/').count() - 1;
+    target.starts_with('/')
+        || target.split('/').any(|component| match component {
+            "" | "." => false,
+            ".." if depth == 0 => true,
+            ".." => {
+                depth -= 1;
+                false
+            }
+            _ => {
+                depth += 1;
+                false
+            }
+        })
+}
+
 fn text<'a>(raw: &'a [u8], limits: &LayerLimits) -> Result<&'a str, ArchiveError> {
     if raw.len() > limits.path_bytes {
         return Err(ArchiveError::limit(ExceededLimit::PathBytes(limits.path_bytes), shown(raw)));
@@ -122,6 +141,21 @@ mod tests {
                 matches!(target(outside), Err(ArchiveError::Ambiguous { problem: Ambiguity::HardLinkOutside, .. })),
                 "{outside}"
             );
+        }
+    }
+
+    #[test]
+    fn tells_links_that_lead_out() {
+        for (path, target, out) in [
+            ("lib", "usr/lib", false),
+            ("etc/os-release", "../usr/lib/os-release", false),
+            ("a/b/c", "../../x", false),
+            ("a/b/c", "../../../x", true),
+            ("a", "b/../../x", true),
+            ("a", "/usr", true),
+            ("a", "..a", false),
+        ] {
+            assert_eq!(leads_out(path, target), out, "{path} -> {target}");
         }
     }
 

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use super::error::Ambiguity;
 use super::error::Defect;
-use super::header::HeaderProblem;
+use super::header::{HeaderProblem, MAX_TIME};
 
 /// The records that change how an entry is read. All others (times, owners, `SCHILY.xattr.*`, `LIBARCHIVE.*`, comments)
 /// do not bear on what a layer holds.
@@ -60,13 +60,38 @@ fn for_each(
         if !seen.insert(key.to_owned()) {
             return Err(Ambiguity::DuplicatePaxKey(key.chars().take(128).collect()).into());
         }
-        if key.starts_with("GNU.") || key == "SCHILY.realsize" || key == "SCHILY.filetype" {
+        if key.starts_with("GNU.") || matches!(key, "SCHILY.realsize" | "SCHILY.filetype" | "SUN.holesdata") {
             return Err(Ambiguity::VendorPaxKey(key.chars().take(128).collect()).into());
         }
-        record(key, &text[equals + 1..])?;
+        let value = &text[equals + 1..];
+        check_form(key, value)?;
+        record(key, value)?;
         body = &body[length..];
     }
     Ok(())
+}
+
+/// The values that are not used here and yet end the archive for a reader (Go, GNU tar) when they are malformed.
+fn check_form(key: &str, value: &[u8]) -> Result<(), HeaderProblem> {
+    let is_good = match key {
+        "atime" | "ctime" | "mtime" => is_time(value),
+        "uid" | "gid" => decimal(value).is_ok_and(|id| u32::try_from(id).is_ok()),
+        "uname" | "gname" => !value.contains(&0),
+        _ => true,
+    };
+    if is_good { Ok(()) } else { Err(Defect::Pax.into()) }
+}
+
+/// Seconds, perhaps before 1970, perhaps with a fraction.
+fn is_time(value: &[u8]) -> bool {
+    let value = value.strip_prefix(b"-").unwrap_or(value);
+    let (seconds, fraction) = match memchr::memchr(b'.', value) {
+        Some(point) => (&value[..point], &value[point + 1..]),
+        None => (value, &b"0"[..]),
+    };
+    decimal(seconds).is_ok_and(|seconds| seconds < MAX_TIME)
+        && !fraction.is_empty()
+        && fraction.iter().all(u8::is_ascii_digit)
 }
 
 /// An empty value deletes the field for some readers and is ignored by others.
@@ -122,6 +147,7 @@ mod tests {
             ("path", "", Ambiguity::EmptyPaxValue("path".to_owned())),
             ("GNU.sparse.name", "x", Ambiguity::VendorPaxKey("GNU.sparse.name".to_owned())),
             ("SCHILY.realsize", "1", Ambiguity::VendorPaxKey("SCHILY.realsize".to_owned())),
+            ("SUN.holesdata", " 0 1", Ambiguity::VendorPaxKey("SUN.holesdata".to_owned())),
         ] {
             assert_eq!(PaxRecords::parse(&record(key, value)), Err(HeaderProblem::Ambiguous(problem)), "{key}");
         }
@@ -133,6 +159,34 @@ mod tests {
             Err(HeaderProblem::Ambiguous(Ambiguity::GlobalPaxKey("path".to_owned())))
         );
         assert_eq!(PaxRecords::check_global(&record("comment", "x")), Ok(()));
+    }
+
+    /// GNU tar and Go end with an error where Python and libarchive go on.
+    #[test]
+    fn values_that_end_the_archive_for_some_are_refused() {
+        for (key, value) in [
+            ("mtime", "x"),
+            ("mtime", "1."),
+            ("mtime", "67800000000000000"),
+            ("atime", ""),
+            ("uid", "-1"),
+            ("gid", "4294967296"),
+            ("uname", "a\0b"),
+        ] {
+            assert_eq!(
+                PaxRecords::parse(&record(key, value)),
+                Err(HeaderProblem::Invalid(Defect::Pax)),
+                "{key}={value}"
+            );
+            assert_eq!(
+                PaxRecords::check_global(&record(key, value)),
+                Err(HeaderProblem::Invalid(Defect::Pax)),
+                "{key}"
+            );
+        }
+        for (key, value) in [("mtime", "-1.25"), ("ctime", "0"), ("uid", "4294967295"), ("gname", "")] {
+            assert!(PaxRecords::parse(&record(key, value)).is_ok(), "{key}={value}");
+        }
     }
 
     #[test]

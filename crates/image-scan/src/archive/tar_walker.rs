@@ -10,19 +10,23 @@ use super::header::{BLOCK, EntryType, Header, HeaderProblem};
 use super::limits::LayerLimits;
 use super::path;
 use super::pax::PaxRecords;
+use super::whiteout::Whiteout;
 
 /// One entry of a layer.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Entry {
+pub struct Entry {
     /// Normalised, relative to the root, never empty.
-    pub(crate) path: String,
-    pub(crate) kind: EntryKind,
+    pub path: String,
+    pub kind: EntryKind,
     /// An earlier entry of this layer had the same path and kind; this one replaces it.
-    pub(crate) repeated: bool,
+    pub repeated: bool,
+    /// What the entry removes from lower layers: then it is nothing else.
+    pub whiteout: Option<Whiteout>,
 }
 
+/// What an entry is.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum EntryKind {
+pub enum EntryKind {
     File {
         size: u64,
         executable: bool,
@@ -41,19 +45,28 @@ pub(crate) enum EntryKind {
 }
 
 /// Receives the entries in the archive's order: `begin`, for files any number of `content`, `end`.
-pub(crate) trait EntrySink {
+///
+/// # Errors
+/// An error ends the walk.
+pub trait EntrySink {
     fn begin(&mut self, entry: Entry) -> Result<(), ArchiveError>;
     fn content(&mut self, bytes: &[u8]);
     fn end(&mut self) -> Result<(), ArchiveError>;
 }
 
-pub(crate) struct TarWalker<S> {
+/// Reads one archive: [`write`](Self::write) its bytes in any pieces, then [`finish`](Self::finish).
+///
+/// Memory is bounded by the limits: one extended header, and some 30 bytes per path. After an error the walker must not
+/// be used any more, and what the sink was given counts for nothing.
+pub struct TarWalker<S> {
     sink: S,
     limits: LayerLimits,
     state: State,
     header: [u8; BLOCK],
     header_filled: usize,
     pending: Extensions,
+    /// A header for all entries came, and none of them yet.
+    global_pending: bool,
     /// Body of the extended header that is being read; kept for its capacity.
     extension: Vec<u8>,
     seen: EntrySet,
@@ -76,8 +89,11 @@ enum State {
     Padding {
         left: usize,
     },
-    /// A zero block was read: only zeros may follow.
-    End,
+    /// A zero block was read: only more of them may follow.
+    End {
+        /// Bytes of a block that is not whole yet.
+        over: usize,
+    },
 }
 
 #[derive(Clone, Copy)]
@@ -103,7 +119,9 @@ impl Extensions {
 }
 
 impl<S: EntrySink> TarWalker<S> {
-    pub(crate) fn new(sink: S, limits: LayerLimits) -> Self {
+    /// A walker of which `sink` gets the entries. Of the limits, those of bytes in all and of compression are the
+    /// caller's business.
+    pub fn new(sink: S, limits: LayerLimits) -> Self {
         Self {
             sink,
             limits,
@@ -111,6 +129,7 @@ impl<S: EntrySink> TarWalker<S> {
             header: [0; BLOCK],
             header_filled: 0,
             pending: Extensions::default(),
+            global_pending: false,
             extension: Vec::new(),
             seen: EntrySet::new(),
             headers: 0,
@@ -119,11 +138,16 @@ impl<S: EntrySink> TarWalker<S> {
     }
 
     /// Entries seen, extended headers not counted.
-    pub(crate) const fn entries(&self) -> u64 {
+    #[must_use]
+    pub const fn entries(&self) -> u64 {
         self.entries
     }
 
-    pub(crate) fn write(&mut self, mut bytes: &[u8]) -> Result<(), ArchiveError> {
+    /// Takes the next bytes of the archive.
+    ///
+    /// # Errors
+    /// When readers disagree on the archive, when it is malformed or beyond a limit, or when the sink refuses an entry.
+    pub fn write(&mut self, mut bytes: &[u8]) -> Result<(), ArchiveError> {
         while !bytes.is_empty() {
             let used = match self.state {
                 State::Header => self.fill_header(bytes)?,
@@ -144,7 +168,8 @@ impl<S: EntrySink> TarWalker<S> {
                     self.state = if used == left { State::Header } else { State::Padding { left: left - used } };
                     used
                 }
-                State::End => {
+                State::End { over } => {
+                    self.state = State::End { over: (over + bytes.len()) % BLOCK };
                     if bytes.iter().any(|byte| *byte != 0) {
                         return Err(ArchiveError::ambiguous(Ambiguity::DataAfterArchive, None));
                     }
@@ -158,11 +183,19 @@ impl<S: EntrySink> TarWalker<S> {
 
     /// The archive has ended. Zero blocks at the end may be missing: some builders leave them out, and every reader
     /// takes the end of the data for the end of the archive.
-    pub(crate) fn finish(self) -> Result<S, ArchiveError> {
+    ///
+    /// # Errors
+    /// When it ended within an entry.
+    pub fn finish(self) -> Result<S, ArchiveError> {
         match self.state {
-            State::End => {}
+            State::End { over: 0 } => {}
             State::Header if self.header_filled == 0 => self.no_dangling_extension()?,
-            State::Header | State::Content { .. } | State::Extension { .. } | State::Padding { .. } => {
+            // Go misses the rest of a block even of zeros.
+            State::End { .. }
+            | State::Header
+            | State::Content { .. }
+            | State::Extension { .. }
+            | State::Padding { .. } => {
                 return Err(ArchiveError::invalid(Defect::Truncated, None));
             }
         }
@@ -183,7 +216,7 @@ impl<S: EntrySink> TarWalker<S> {
     fn header_read(&mut self) -> Result<(), ArchiveError> {
         if self.header.iter().all(|byte| *byte == 0) {
             self.no_dangling_extension()?;
-            self.state = State::End;
+            self.state = State::End { over: 0 };
             return Ok(());
         }
         self.headers += 1;
@@ -235,7 +268,10 @@ impl<S: EntrySink> TarWalker<S> {
             ExtensionKind::PaxLocal => {
                 self.pending.pax = Some(PaxRecords::parse(body).map_err(|problem| located(problem, &[]))?);
             }
-            ExtensionKind::PaxGlobal => PaxRecords::check_global(body).map_err(|problem| located(problem, &[]))?,
+            ExtensionKind::PaxGlobal => {
+                PaxRecords::check_global(body).map_err(|problem| located(problem, &[]))?;
+                self.global_pending = true;
+            }
             ExtensionKind::LongName => self.pending.long_name = Some(without_final_nul(body)),
             ExtensionKind::LongLink => self.pending.long_link = Some(without_final_nul(body)),
         }
@@ -244,55 +280,86 @@ impl<S: EntrySink> TarWalker<S> {
     }
 
     fn begin_entry(&mut self, header: Header) -> Result<(), ArchiveError> {
-        let extensions = std::mem::take(&mut self.pending);
-        let pax = extensions.pax.unwrap_or_default();
+        self.global_pending = false;
+        let Extensions { pax, long_name, long_link } = std::mem::take(&mut self.pending);
+        let pax = pax.unwrap_or_default();
         let size = entry_size(&header, pax.size)?;
-        let is_null_device = header.is_null_device;
-        let executable = header.executable;
-        let name = overridden(header.name, extensions.long_name, pax.path)?;
-        let link_name = overridden(header.link_name, extensions.long_link, pax.link_path)?;
+        // libarchive makes hard links of such entries, or links without a target.
+        let is_link = matches!(header.entry_type, EntryType::HardLink | EntryType::Symlink);
+        let has_target = is_link && !header.link_name.is_empty();
+        if !has_target && (long_link.is_some() || is_link && pax.link_path.is_some()) {
+            return Err(ArchiveError::ambiguous(Ambiguity::LinkTargetAlone, path::shown(&header.name)));
+        }
+        let is_old_directory = header.name.ends_with(b"/");
+        let name = overridden(header.name, long_name, pax.path)?;
+        let link_name = overridden(header.link_name, long_link, pax.link_path)?;
         let path = path::normalise(&name, &self.limits)?;
         let kind = match header.entry_type {
-            EntryType::Regular { old } => regular(old, name.ends_with(b"/"), size, executable, &path)?,
+            // Python tells an old directory by the header's own name, others by the name that replaces it.
+            EntryType::Regular { old: true } if is_old_directory != name.ends_with(b"/") => {
+                return Err(ArchiveError::ambiguous(Ambiguity::DirectoryName, path));
+            }
+            EntryType::Regular { old: true } if is_old_directory => EntryKind::Directory,
+            EntryType::Regular { .. } => EntryKind::File { size, executable: header.executable },
             EntryType::Directory => EntryKind::Directory,
             EntryType::HardLink => EntryKind::HardLink { target: path::hard_link_target(&link_name, &self.limits)? },
             EntryType::Symlink => EntryKind::Symlink { target: path::symlink_target(&link_name, &self.limits)? },
-            EntryType::CharacterDevice => device(is_null_device, &path)?,
+            EntryType::CharacterDevice => device(header.is_null_device, &path)?,
             EntryType::BlockDevice => device(false, &path)?,
             EntryType::Fifo => EntryKind::Special,
             EntryType::PaxLocal | EntryType::PaxGlobal | EntryType::GnuLongName | EntryType::GnuLongLink => {
                 return Err(ArchiveError::ambiguous(Ambiguity::DanglingExtension, path));
             }
         };
+        if matches!(kind, EntryKind::Directory) {
+            return self.directory(path, size);
+        }
+        check_not_directory(&path, &name, &kind, &link_name)?;
         let is_file = matches!(kind, EntryKind::File { .. });
         if !is_file && size > 0 {
             return Err(ArchiveError::ambiguous(Ambiguity::BodyWithoutFile(size), path));
         }
         self.emit(path, kind)?;
-        if is_file { self.content_read(size, padding(size)) } else { Ok(()) }
+        if is_file { self.content_read(size, padding(size)) } else { self.sink.end() }
+    }
+
+    fn directory(&mut self, path: String, size: u64) -> Result<(), ArchiveError> {
+        if size > 0 {
+            return Err(ArchiveError::ambiguous(Ambiguity::BodyWithoutFile(size), path));
+        }
+        if path.is_empty() {
+            // The root directory itself says nothing.
+            self.entries += 1;
+            return Ok(());
+        }
+        self.emit(path, EntryKind::Directory)?;
+        self.sink.end()
     }
 
     fn emit(&mut self, path: String, kind: EntryKind) -> Result<(), ArchiveError> {
         self.entries += 1;
-        if path.is_empty() {
-            // The root directory itself says nothing.
-            return match kind {
-                EntryKind::Directory => Ok(()),
-                EntryKind::File { .. }
-                | EntryKind::Symlink { .. }
-                | EntryKind::HardLink { .. }
-                | EntryKind::Special => Err(ArchiveError::ambiguous(Ambiguity::EmptyPath, None)),
-            };
-        }
-        let repeated =
-            self.seen.insert(&path, class(&kind)).map_err(|problem| ArchiveError::ambiguous(problem, path.clone()))?;
+        let (repeated, whiteout) =
+            self.remember(&path, &kind).map_err(|problem| ArchiveError::ambiguous(problem, path.clone()))?;
         // Directories that only their entries name cost memory too.
         if self.seen.len() as u64 > self.limits.entries.saturating_mul(2) {
             return Err(ArchiveError::limit(ExceededLimit::Entries(self.limits.entries), path));
         }
-        let has_content = matches!(kind, EntryKind::File { .. });
-        self.sink.begin(Entry { path, kind, repeated })?;
-        if has_content { Ok(()) } else { self.sink.end() }
+        self.sink.begin(Entry { path, kind, repeated, whiteout })
+    }
+
+    /// Holds the entry against the earlier ones; tells whether it replaces one, and what it removes.
+    fn remember(&mut self, path: &str, kind: &EntryKind) -> Result<(bool, Option<Whiteout>), Ambiguity> {
+        let whiteout = Whiteout::of(path, kind)?;
+        if let Some(Whiteout::Path(hidden)) = &whiteout
+            && self.seen.contains(hidden)
+        {
+            // The specification lets the layer keep its own; docker and containerd remove it.
+            return Err(Ambiguity::WhiteoutOfOwn(hidden.clone()));
+        }
+        if let EntryKind::HardLink { target } = kind {
+            self.seen.check_way(target)?;
+        }
+        Ok((self.seen.insert(path, class(path, kind))?, whiteout))
     }
 
     fn content_read(&mut self, left: u64, padding: usize) -> Result<(), ArchiveError> {
@@ -310,7 +377,10 @@ impl<S: EntrySink> TarWalker<S> {
     }
 
     fn no_dangling_extension(&self) -> Result<(), ArchiveError> {
-        if self.pending.is_empty() { Ok(()) } else { Err(ArchiveError::ambiguous(Ambiguity::DanglingExtension, None)) }
+        if !self.pending.is_empty() || self.global_pending {
+            return Err(ArchiveError::ambiguous(Ambiguity::DanglingExtension, None));
+        }
+        Ok(())
     }
 }
 
@@ -335,12 +405,17 @@ fn overridden(header: Vec<u8>, gnu: Option<Vec<u8>>, pax: Option<Vec<u8>>) -> Re
     }
 }
 
-fn regular(old: bool, slash: bool, size: u64, executable: bool, path: &str) -> Result<EntryKind, ArchiveError> {
-    match (slash, old) {
-        (false, _) => Ok(EntryKind::File { size, executable }),
-        (true, true) => Ok(EntryKind::Directory),
-        (true, false) => Err(ArchiveError::ambiguous(Ambiguity::FileWithSlash, path.to_owned())),
+/// Programs differ in what they make of `file/` and `file/.`.
+fn check_not_directory(path: &str, name: &[u8], kind: &EntryKind, link_name: &[u8]) -> Result<(), ArchiveError> {
+    if path.is_empty() {
+        return Err(ArchiveError::ambiguous(Ambiguity::EmptyPath, None));
     }
+    let is_directory_name = |name: &[u8]| name.ends_with(b"/") || name.ends_with(b"/.");
+    let links_directory = matches!(kind, EntryKind::HardLink { .. }) && is_directory_name(link_name);
+    if is_directory_name(name) || links_directory {
+        return Err(ArchiveError::ambiguous(Ambiguity::DirectoryName, path.to_owned()));
+    }
+    Ok(())
 }
 
 /// Root file systems carry `dev/null` and the like, over which every runtime mounts its own `/dev`. Elsewhere a device
@@ -356,10 +431,11 @@ fn device(is_null_device: bool, path: &str) -> Result<EntryKind, ArchiveError> {
     }
 }
 
-const fn class(kind: &EntryKind) -> EntryClass {
+fn class(path: &str, kind: &EntryKind) -> EntryClass {
     match kind {
         EntryKind::File { .. } => EntryClass::File,
         EntryKind::Directory => EntryClass::Directory,
+        EntryKind::Symlink { target } if path::leads_out(path, target) => EntryClass::OutwardSymlink,
         EntryKind::Symlink { .. } => EntryClass::Symlink,
         EntryKind::HardLink { .. } => EntryClass::HardLink,
         EntryKind::Special => EntryClass::Special,

@@ -195,6 +195,7 @@ fn refuses_sizes_that_readers_disagree_on() {
 #[test]
 fn refuses_extended_headers_that_readers_disagree_on() {
     let x = file("a", b"");
+    let link = entry(Raw::new(b'2', "a", 0).link("d"), b"");
     for (layer, problem) in [
         (vec![pax(b'x', &[("path", "b"), ("path", "c")]), x.clone()], Ambiguity::DuplicatePaxKey("path".into())),
         (vec![pax(b'g', &[("path", "b")]), x.clone()], Ambiguity::GlobalPaxKey("path".into())),
@@ -202,7 +203,8 @@ fn refuses_extended_headers_that_readers_disagree_on() {
         (vec![pax(b'x', &[("linkpath", "")]), x.clone()], Ambiguity::EmptyPaxValue("linkpath".into())),
         (vec![pax(b'x', &[("GNU.sparse.major", "1")]), x.clone()], Ambiguity::VendorPaxKey("GNU.sparse.major".into())),
         (vec![long(b'L', "b"), pax(b'x', &[("path", "c")]), x.clone()], Ambiguity::LongNameAndPax),
-        (vec![pax(b'x', &[("linkpath", "c")]), long(b'K', "b"), x.clone()], Ambiguity::LongNameAndPax),
+        (vec![pax(b'x', &[("linkpath", "c")]), long(b'K', "b"), link.clone()], Ambiguity::LongNameAndPax),
+        (vec![long(b'K', "b"), x.clone()], Ambiguity::LinkTargetAlone),
         (vec![pax(b'x', &[("path", "b")]), pax(b'x', &[("path", "c")]), x.clone()], Ambiguity::RepeatedExtension),
         (vec![long(b'L', "b"), long(b'L', "c"), x.clone()], Ambiguity::RepeatedExtension),
         (vec![pax(b'x', &[("path", "b")]), pax(b'g', &[("comment", "c")]), x.clone()], Ambiguity::RepeatedExtension),
@@ -220,9 +222,9 @@ fn refuses_headers_that_readers_disagree_on() {
     for (layer, problem) in [
         (one(raw(b'S', "a").gnu()), Ambiguity::Sparse),
         (one(raw(b'0', "a").with(508, b"tar\0")), Ambiguity::StarFormat),
-        (one(raw(b'0', "a").gnu().with(345, b"etc/passwd.d")), Ambiguity::GnuPrefix),
+        (one(raw(b'0', "a").gnu().with(345, b"etc/passwd.d")), Ambiguity::GnuFields),
         (one(raw(b'0', "a").with(124, b"0\x00777")), Ambiguity::NumberTail("size")),
-        (one(raw(b'0', "a/")), Ambiguity::FileWithSlash),
+        (one(raw(b'0', "a/")), Ambiguity::DirectoryName),
         (one(raw(b'0', "/etc/passwd")), Ambiguity::AbsolutePath),
         (one(raw(b'0', "a/../../b")), Ambiguity::ParentInPath),
         (one(raw(b'0', "").with(0, b"a\xff")), Ambiguity::PathEncoding),

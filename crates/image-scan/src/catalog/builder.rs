@@ -6,13 +6,15 @@ use registry_types::digest::Digest;
 use registry_types::limits::MAX_PACKAGE_MANIFEST_BYTES;
 
 use super::cost::{ENTRY_BYTES, entry_bytes, language_bytes};
-use super::interest::{Interest, is_above_database, is_author_path, is_database_path, may_replace_packages};
+use super::interest::{
+    Interest, database_above, is_above_database, is_author_path, is_database_path, may_replace_packages,
+};
 use super::rust_binary::{ELF_MAGIC, SectionNameSearch};
 use super::{
     Content, FileKind, LanguagePackage, LayerCatalog, ManifestBytes, TrackedEntry, apk, debian, npm, os_release,
     python, rust_binary,
 };
-use crate::archive::{Ambiguity, ArchiveError, Entry, EntryKind, EntrySink, ExceededLimit};
+use crate::archive::{ArchiveError, Entry, EntryKind, EntrySink, ExceededLimit, Whiteout};
 use crate::secrets::SecretSearch;
 
 /// Author files kept by name, and the bytes that they may take; beyond that `is_file_list_cut` is set.
@@ -29,11 +31,6 @@ const MAX_OS_RELEASE_BYTES: u64 = 64 * 1024;
 /// Headers come first; the long description after them is not needed.
 const MAX_PYTHON_HEADER_BYTES: u64 = 256 * 1024;
 const MAX_NPM_MANIFEST_BYTES: u64 = 4 * 1024 * 1024;
-
-const WHITEOUT: &str = ".wh.";
-const OPAQUE: &str = ".wh..wh..opq";
-/// Bookkeeping of aufs, which runtimes skip.
-const AUFS: &str = ".wh..wh.";
 
 pub(crate) struct CatalogBuilder {
     max_database_bytes: u64,
@@ -107,32 +104,15 @@ impl CatalogBuilder {
         }
     }
 
-    /// Notes a whiteout, if the entry is one.
-    fn whiteout(&mut self, entry: &Entry) -> Result<bool, ArchiveError> {
-        let (parent, name) = entry.path.rsplit_once('/').unwrap_or(("", &entry.path));
-        let malformed = || ArchiveError::ambiguous(Ambiguity::Whiteout, entry.path.clone());
-        if parent.split('/').any(|component| component.starts_with(WHITEOUT)) {
-            return Err(malformed());
-        }
-        let Some(hidden) = name.strip_prefix(WHITEOUT) else { return Ok(false) };
-        let is_marker = match entry.kind {
-            EntryKind::File { size, .. } => size == 0,
-            // aufs made its whiteouts hard links to one empty file.
-            EntryKind::HardLink { .. } => true,
-            EntryKind::Directory | EntryKind::Symlink { .. } | EntryKind::Special => false,
+    fn whiteout(&mut self, whiteout: Whiteout, entry: &str) -> Result<(), ArchiveError> {
+        let (paths, path) = match whiteout {
+            Whiteout::Path(path) => (&mut self.whiteouts, path),
+            Whiteout::Below(directory) => (&mut self.opaque_directories, directory),
+            Whiteout::Nothing => return Ok(()),
         };
-        if name == OPAQUE && is_marker {
-            self.keep_fact(parent.len(), &entry.path)?;
-            self.opaque_directories.insert(parent.to_owned());
-        } else if name == OPAQUE || !name.starts_with(AUFS) {
-            if !is_marker || matches!(hidden, "" | "." | "..") {
-                return Err(malformed());
-            }
-            let path = if parent.is_empty() { hidden.to_owned() } else { format!("{parent}/{hidden}") };
-            self.keep_fact(path.len(), &entry.path)?;
-            self.whiteouts.insert(path);
-        }
-        Ok(true)
+        let bytes = path.len();
+        paths.insert(path);
+        self.keep_fact(bytes, entry)
     }
 
     fn begin_file(&mut self, path: String, size: u64, executable: bool) -> Result<(), ArchiveError> {
@@ -357,11 +337,15 @@ fn executable_content(reading: &Reading, bytes: &[u8], limit: u64) -> Option<Con
 
 impl EntrySink for CatalogBuilder {
     fn begin(&mut self, entry: Entry) -> Result<(), ArchiveError> {
-        if self.whiteout(&entry)? {
-            return Ok(());
+        if let Some(whiteout) = entry.whiteout {
+            return self.whiteout(whiteout, &entry.path);
         }
         if entry.repeated {
             self.tracked.remove(&entry.path);
+        }
+        // Archives need not name the directories that their entries lie in.
+        if let Some(database) = database_above(&entry.path) {
+            self.track(database.to_owned(), TrackedEntry { kind: FileKind::Directory, content: None })?;
         }
         match entry.kind {
             EntryKind::File { size, executable } => self.begin_file(entry.path, size, executable),

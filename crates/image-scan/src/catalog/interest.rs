@@ -160,6 +160,12 @@ pub(super) fn is_above_database(path: &str) -> bool {
     fixed.into_iter().any(|database| database.strip_prefix(path).is_some_and(|rest| rest.starts_with('/')))
 }
 
+/// The database whose place an entry takes by lying below it.
+pub(super) fn database_above(path: &str) -> Option<&'static str> {
+    let mut fixed = OS_RELEASES.iter().chain(APK_INSTALLED).chain([&DPKG_STATUS]);
+    fixed.find(|database| path.strip_prefix(**database).is_some_and(|rest| rest.starts_with('/'))).copied()
+}
+
 /// Whether a symbolic link may stand where a directory with packages was. Libraries, commands, documentation and
 /// configuration are linked by the thousand and never such directories.
 pub(super) fn may_replace_packages(link: &str) -> bool {

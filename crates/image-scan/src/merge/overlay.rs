@@ -71,6 +71,7 @@ impl<'a> Overlay<'a> {
                 self.remove_below(path, &mut removed);
             }
         }
+        self.remove_files_above(catalog.tracked.keys(), &mut removed);
         for (path, entry) in &catalog.tracked {
             let before = self.entries.remove(path.as_str()).or_else(|| removed.remove(path.as_str()));
             let since = since(entry, before.as_ref(), layer);
@@ -99,6 +100,32 @@ impl<'a> Overlay<'a> {
         let below: Vec<&'a str> = self.entries.range::<str, _>(range).map(|(path, _)| *path).collect();
         for path in below {
             self.remove(path, removed);
+        }
+    }
+
+    /// An entry makes directories of all that it lies below, whether its archive names them or not. A link stays: whether
+    /// it is followed or replaced depends on the runtime.
+    fn remove_files_above(
+        &mut self,
+        paths: impl Iterator<Item = &'a String>,
+        removed: &mut HashMap<&'a str, Placed<'a>>,
+    ) {
+        let mut last_parent = "";
+        for (parent, _) in paths.filter_map(|path| path.rsplit_once('/')) {
+            if parent == last_parent {
+                continue;
+            }
+            last_parent = parent;
+            let ends = [parent.len()].into_iter().chain(memchr::memrchr_iter(b'/', parent.as_bytes()));
+            for directory in ends.map(|end| &parent[..end]) {
+                let is_file = self.entries.get(directory).is_some_and(|placed| match placed.entry.kind {
+                    FileKind::File { .. } | FileKind::HardLink { .. } | FileKind::Special => true,
+                    FileKind::Directory | FileKind::Symlink { .. } => false,
+                });
+                if is_file {
+                    self.remove(directory, removed);
+                }
+            }
         }
     }
 

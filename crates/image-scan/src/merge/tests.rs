@@ -196,6 +196,7 @@ fn what_cannot_be_read_or_matched_is_said() {
         (Link(STATUS, "elsewhere"), "a symbolic link takes the place"),
         (HardLink(STATUS, "app/x"), "a hard link takes the place"),
         (Directory(STATUS), "a directory takes the place"),
+        (File("var/lib/dpkg/status/x", b""), "a directory takes the place"),
         (Link("var/lib/dpkg", "../../opt/dpkg"), "leads the package database \"var/lib/dpkg/status\" elsewhere"),
         (File("var/lib/dpkg/.wh.status", b""), "removes the package database"),
         (File("var/lib/.wh.dpkg", b""), "removes the package database"),
@@ -213,6 +214,17 @@ fn what_cannot_be_read_or_matched_is_said() {
     assert_eq!(reasons(&merge(&[base()])), [""; 0]);
     let nothing_installed = merge(&[layer(&[File("app/main.py", b"print()")])]);
     assert_eq!(nothing_installed.incomplete, [], "an image without a distribution is whole");
+}
+
+/// The directory has no entry of its own, and the file of the lower layer once stayed in the image.
+#[test]
+fn an_entry_below_a_file_of_a_lower_layer_takes_its_place() {
+    let lower = layer(&[File("app/manifest.json", b"{}"), File("app/run", b"x"), Link("app/link", "run")]);
+    let upper = layer(&[File("app/manifest.json/x/y", b""), File("app/link/z", b"")]);
+    let image = merge(&[lower, upper]);
+    assert_eq!(image.file("app/manifest.json"), None);
+    assert!(image.package_manifests.is_empty());
+    assert!(image.file("app/run").is_some() && image.file("app/link").is_some());
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! One blob: one GET, whose stream feeds the digest, the object store and, for a layer, the catalogers.
 
-use blob_store::{ObjectKey, Upload};
+use blob_store::ObjectKey;
 use image_scan::archive::{ArchiveError, LayerCompression, LayerLimits, LayerPass};
 use image_scan::catalog::{ANALYZER_VERSION, LayerCatalog};
 use registry_db::content::{self, NewCatalog};
@@ -16,6 +16,7 @@ use super::super::step_error::StepError;
 use super::config::ImageConfig;
 use super::consumer::{Chunks, Consumer};
 use super::progress::Progress;
+use super::staged::Staged;
 use super::turn::{self, Turn};
 use super::{BlobKind, Planned, RULE};
 use crate::job_error::JobError;
@@ -119,22 +120,15 @@ async fn read_layer(
     let slots = &run.pipeline.layer_slots;
     let _slot = slots.acquire().await.map_err(|e| JobError::internal("layer slots")(Box::new(e)))?;
     let pass = Consumer::start(move |chunks| catalog_layer(compression, chunks));
-    let upload = if is_held { None } else { Some(run.pipeline.blobs.upload(&key(descriptor)).await?) };
+    let upload =
+        if is_held { Staged::nothing() } else { Staged::new(run.pipeline.blobs.upload(&key(descriptor)).await?) };
     let (stored, pass) = stream(access, descriptor, upload, Some(pass), progress).await?;
     let cataloged = match pass {
         Some(pass) => pass.finish().await?,
         None => return Err(JobError::internal("layer pass")("no catalog was made".into()).into()),
     };
-    let catalog = match cataloged {
-        Ok(catalog) => catalog,
-        Err(error) => {
-            abort(stored).await;
-            return Err(StepError::of_archive(&descriptor.digest, &error));
-        }
-    };
-    if let Some(upload) = stored {
-        upload.complete().await?;
-    }
+    let catalog = cataloged.map_err(|error| StepError::of_archive(&descriptor.digest, &error))?;
+    stored.complete().await?;
     record(run, descriptor, &catalog).await?;
     Ok(catalog)
 }
@@ -145,11 +139,9 @@ async fn copy(
     descriptor: &Descriptor,
     progress: &Progress,
 ) -> Result<(), StepError> {
-    let upload = run.pipeline.blobs.upload(&key(descriptor)).await?;
-    let (stored, _) = stream(access, descriptor, Some(upload), None, progress).await?;
-    if let Some(upload) = stored {
-        upload.complete().await?;
-    }
+    let upload = Staged::new(run.pipeline.blobs.upload(&key(descriptor)).await?);
+    let (stored, _) = stream(access, descriptor, upload, None, progress).await?;
+    stored.complete().await?;
     record_blob(run, descriptor).await
 }
 
@@ -160,41 +152,31 @@ type Pass = Consumer<Result<LayerCatalog, ArchiveError>>;
 async fn stream(
     access: &SourceAccess,
     descriptor: &Descriptor,
-    mut upload: Option<Box<dyn Upload>>,
+    mut upload: Staged,
     pass: Option<Pass>,
     progress: &Progress,
-) -> Result<(Option<Box<dyn Upload>>, Option<Pass>), StepError> {
+) -> Result<(Staged, Option<Pass>), StepError> {
     let algorithm = descriptor.digest.algorithm();
     let hash = Consumer::start(move |chunks| {
         let mut hasher = Hasher::new(algorithm);
         chunks.for_each(|chunk| hasher.update(&chunk));
         hasher.finish()
     });
-    let read = async {
-        let mut blob = access.registry.blob(&descriptor.digest, descriptor.size).await.map_err(of_source)?;
-        while let Some(chunk) = blob.next_chunk().await.map_err(of_source)? {
-            progress.add(chunk.len() as u64);
-            hash.feed(chunk.clone()).await;
-            let is_wanted = match &pass {
-                Some(pass) => pass.feed(chunk.clone()).await,
-                None => true,
-            };
-            if !is_wanted {
-                abort(upload.take()).await;
-            }
-            if let Some(upload) = &mut upload {
-                upload.write(chunk).await?;
-            }
+    let mut blob = access.registry.blob(&descriptor.digest, descriptor.size).await.map_err(of_source)?;
+    while let Some(chunk) = blob.next_chunk().await.map_err(of_source)? {
+        progress.add(chunk.len() as u64);
+        hash.feed(chunk.clone()).await;
+        let is_wanted = match &pass {
+            Some(pass) => pass.feed(chunk.clone()).await,
+            None => true,
+        };
+        if !is_wanted {
+            upload.give_up();
         }
-        Ok::<_, StepError>(())
-    };
-    if let Err(error) = read.await {
-        abort(upload).await;
-        return Err(error);
+        upload.write(chunk).await?;
     }
     let actual = hash.finish().await?;
     if actual != descriptor.digest {
-        abort(upload).await;
         let message = format!("the registry's bytes have the digest {actual}");
         let reason = Reason::new(RejectionCode::DigestMismatch, RULE, message).in_layer(&descriptor.digest);
         return Err(StepError::refused(CheckName::Archive, reason.fixed_by("push the image again")));
@@ -240,15 +222,6 @@ async fn record(run: &Run<'_>, descriptor: &Descriptor, catalog: &LayerCatalog) 
     })
     .await?;
     Ok(())
-}
-
-/// Frees staging at once; what fails here is cleared away later.
-async fn abort(upload: Option<Box<dyn Upload>>) {
-    if let Some(upload) = upload
-        && let Err(error) = upload.abort().await
-    {
-        tracing::debug!(%error, "an upload was not aborted");
-    }
 }
 
 fn row(descriptor: &Descriptor) -> (Digest, u64) {

@@ -8,6 +8,7 @@ mod blob;
 mod config;
 mod consumer;
 mod progress;
+mod staged;
 mod turn;
 
 use std::collections::{BTreeMap, HashMap, HashSet};
