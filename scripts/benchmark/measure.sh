@@ -99,7 +99,6 @@ copy_with_skopeo() {
 
 measure_intake() {
     start_registry_at source "$source_registry"
-    say "$(skopeo --version); $(docker-registry --version | cut -d' ' -f1,3)"
     say "Whole intake (publish call to signed verdict) beside skopeo copy; medians of $runs runs"
     printf '%8s %12s %10s %10s %8s %12s %14s %14s %10s\n' size bytes skopeo intake ratio next_version source_bytes next_bytes peak_rss
     local size run line
