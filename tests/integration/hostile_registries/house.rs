@@ -17,6 +17,7 @@ use store_tests::store::{Organization, Store, module_manifest, text};
 use tokio_postgres::Client;
 use uuid::Uuid;
 
+use super::SIDE_BY_SIDE;
 use super::canary::{Canary, files_below, token_of};
 use super::case::{Case, Expected, Scene, TAG};
 
@@ -30,8 +31,8 @@ const REQUESTS: usize = 100;
 const LONGEST: Duration = Duration::from_secs(90);
 /// Until the index names the active packages.
 const RENDERING: Duration = Duration::from_secs(30);
-/// What the worker may take: a debug build at 24 intakes side by side, each with up to four manifests of 4 MiB.
-const MOST_MEMORY: u64 = 768 * 1024 * 1024;
+/// What the worker may take: a debug build at [`SIDE_BY_SIDE`] intakes, each with up to four manifests of 4 MiB.
+const MOST_MEMORY: u64 = 512 * 1024 * 1024;
 
 pub(super) struct House {
     pub(super) store: Store,
@@ -62,9 +63,9 @@ impl House {
         let mut store = Store::start_without_worker().await;
         store.trace_processes();
         let settings = store.worker_settings_mut();
-        settings.concurrency = 24;
+        settings.concurrency = SIDE_BY_SIDE;
         settings.queue.lease_ms = 20_000;
-        settings.queue.per_organization = 24;
+        settings.queue.per_organization = u32::try_from(SIDE_BY_SIDE).unwrap();
         settings.sources.patience = Patience {
             connect_ms: 2_000,
             idle_ms: 1_000,

@@ -24,8 +24,8 @@ use futures_util::{StreamExt as _, stream};
 use case::Case;
 use house::{Ended, House};
 
-/// Publishes under way at the same time.
-const SIDE_BY_SIDE: usize = 32;
+/// Publishes, and intakes, under way at the same time.
+const SIDE_BY_SIDE: usize = 16;
 
 /// The table, in the parts that an organization each publishes.
 fn table() -> Vec<(&'static str, Vec<Case>)> {
