@@ -3,8 +3,8 @@
 use blob_store::{BlobError, Upload};
 use bytes::Bytes;
 
-/// An upload that frees its space in staging when it is given up: by its own blob's end or, as blobs move side by side and
-/// the first error ends them all, by another's. What cannot be freed is cleared away later.
+/// An upload, if there is anything to store. Dropped, it frees its space in staging: by its own blob's end or, as blobs move
+/// side by side and the first error ends them all, by another's.
 pub(super) struct Staged(Option<Box<dyn Upload>>);
 
 impl Staged {
@@ -33,17 +33,6 @@ impl Staged {
 
     /// Nothing more is stored.
     pub(super) fn give_up(&mut self) {
-        let (Some(upload), Ok(runtime)) = (self.0.take(), tokio::runtime::Handle::try_current()) else { return };
-        runtime.spawn(async move {
-            if let Err(error) = upload.abort().await {
-                tracing::debug!(%error, "an upload was not aborted");
-            }
-        });
-    }
-}
-
-impl Drop for Staged {
-    fn drop(&mut self) {
-        self.give_up();
+        self.0 = None;
     }
 }
