@@ -10,10 +10,6 @@ use serde_json::{Value, json};
 
 use super::tools::{FoundPackage, ImageCatalog, python_name};
 
-/// Releases of the distributions in the images, as OSV writes them.
-const DEBIAN: &str = "Debian:12";
-const ALPINE: &str = "Alpine:v3.20";
-
 pub(super) struct Advisories {
     records: Vec<Value>,
     entries: Vec<Entry>,
@@ -30,6 +26,12 @@ pub(super) struct Entry {
     release: String,
     package: String,
     ranges: Vec<Range>,
+}
+
+impl Entry {
+    fn key(&self) -> [&str; 4] {
+        [&self.id, &self.ecosystem, &self.release, &self.package]
+    }
 }
 
 #[derive(Clone, Default, Serialize)]
@@ -81,12 +83,17 @@ impl Advisories {
         let mut advisories =
             Self { records: Vec::new(), entries: Vec::new(), ids: BTreeSet::new(), repairs: BTreeMap::new() };
         let mut packages: Vec<_> = catalogs.iter().flat_map(|catalog| &catalog.packages).collect();
-        packages.sort_by_key(|package| (package.kind, &package.source, &package.source_version));
-        packages.dedup_by_key(|package| (package.kind, &package.source, &package.source_version));
+        let key = |package: &&FoundPackage| {
+            let FoundPackage { kind, release, source, source_version, .. } = (*package).clone();
+            (kind, release, source, source_version)
+        };
+        packages.sort_by_key(key);
+        packages.dedup_by_key(|package| key(package));
+        let scopes: BTreeSet<_> = packages.iter().filter_map(|package| osv_ecosystem(package)).collect();
         for package in packages {
             advisories.make_about(package);
         }
-        advisories.add_starter_set();
+        advisories.add_starter_set(&scopes);
         advisories
     }
 
@@ -113,15 +120,15 @@ impl Advisories {
 
     fn make_about(&mut self, package: &FoundPackage) {
         let version = package.source_version.as_str();
-        let (ecosystem, name, cases) = match package.kind {
-            "deb" => (DEBIAN, package.source.clone(), debian_cases(version)),
-            "apk" => (ALPINE, package.source.clone(), alpine_cases(version)),
-            "pypi" => ("PyPI", python_name(&package.source), python_cases(version)),
-            "npm" => ("npm", package.source.clone(), npm_cases(version)),
-            _ => return,
+        let Some(ecosystem) = osv_ecosystem(package) else { return };
+        let (name, cases) = match package.kind {
+            "deb" => (package.source.clone(), debian_cases(version)),
+            "apk" => (package.source.clone(), alpine_cases(version)),
+            "pypi" => (python_name(&package.source), python_cases(version)),
+            _ => (package.source.clone(), npm_cases(version)),
         };
         for case in cases {
-            let id = format!("AGREE-{}-{name}-{version}-{}", package.kind, case.name);
+            let id = format!("AGREE-{}{}-{name}-{version}-{}", package.kind, package.release, case.name);
             self.records.push(json!({
                 "id": id,
                 "modified": Utc::now().to_rfc3339(),
@@ -133,12 +140,12 @@ impl Advisories {
             if !case.affects {
                 self.repairs.insert(id.clone(), version.to_owned());
             }
-            self.enter(&id, ecosystem, &name, vec![case.range]);
+            self.enter(&id, &ecosystem, &name, vec![case.range]);
         }
     }
 
-    /// Real problems of well-known packages. Entries about other releases and ecosystems say nothing of the images.
-    fn add_starter_set(&mut self) {
+    /// Real problems of well-known packages. Entries about other scopes than these say nothing of the images.
+    fn add_starter_set(&mut self, scopes: &BTreeSet<String>) {
         let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../crates/image-scan/src/advisories/starter");
         for file in ["alpine.json", "debian.json", "npm.json", "pypi.json"] {
             let records: Vec<Value> = serde_json::from_slice(&std::fs::read(folder.join(file)).unwrap()).unwrap();
@@ -146,7 +153,7 @@ impl Advisories {
                 for affected in record["affected"].as_array().unwrap() {
                     let ecosystem = affected["package"]["ecosystem"].as_str().unwrap();
                     let name = affected["package"]["name"].as_str().unwrap();
-                    if ![DEBIAN, ALPINE, "PyPI", "npm"].contains(&ecosystem) {
+                    if !scopes.contains(ecosystem) {
                         continue;
                     }
                     let name = if ecosystem == "PyPI" { python_name(name) } else { name.to_owned() };
@@ -160,15 +167,29 @@ impl Advisories {
     fn enter(&mut self, id: &str, ecosystem: &str, package: &str, ranges: Vec<Range>) {
         let (ecosystem, release) = ecosystem.split_once(':').unwrap_or((ecosystem, ""));
         self.ids.insert(id.to_owned());
-        let (id, package) = (id.to_owned(), package.to_owned());
+        let entry = Entry {
+            id: id.to_owned(),
+            ecosystem: ecosystem.to_owned(),
+            release: release.to_owned(),
+            package: package.to_owned(),
+            ranges,
+        };
         // The databases of the scanners know one entry for a package and an advisory.
-        match self.entries.iter_mut().find(|e| (&e.id, &e.package, &*e.ecosystem) == (&id, &package, ecosystem)) {
-            Some(entry) => entry.ranges.extend(ranges),
-            None => {
-                let (ecosystem, release) = (ecosystem.to_owned(), release.to_owned());
-                self.entries.push(Entry { id, ecosystem, release, package, ranges });
-            }
+        match self.entries.iter_mut().find(|other| other.key() == entry.key()) {
+            Some(other) => other.ranges.extend(entry.ranges),
+            None => self.entries.push(entry),
         }
+    }
+}
+
+/// Under which ecosystem OSV has advisories about a package; `None` where none are made.
+fn osv_ecosystem(package: &FoundPackage) -> Option<String> {
+    match package.kind {
+        "deb" => Some(format!("Debian:{}", package.release)),
+        "apk" => Some(format!("Alpine:{}", package.release)),
+        "pypi" => Some("PyPI".to_owned()),
+        "npm" => Some("npm".to_owned()),
+        _ => None,
     }
 }
 

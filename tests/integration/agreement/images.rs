@@ -17,6 +17,7 @@ pub(super) struct Sample {
 const SAMPLES: &[(&str, &[&str])] = &[
     ("debian", &["debian"]),
     ("alpine", &["alpine"]),
+    ("alpine-database", &["alpine-database"]),
     ("python", &["debian", "python", "python-changes"]),
     ("node", &["debian", "node"]),
 ];

@@ -127,6 +127,8 @@ pub(super) struct ImageCatalog {
 pub(super) struct FoundPackage {
     /// As in package URLs: `deb`, `apk`, `pypi`, `npm`, `cargo`.
     pub(super) kind: &'static str,
+    /// Of the distribution, as OSV writes it (`12`, `v3.20`); empty for packages of languages.
+    pub(super) release: String,
     pub(super) name: String,
     pub(super) version: String,
     pub(super) architecture: String,
@@ -153,7 +155,8 @@ impl ImageCatalog {
             .map(|relationship| relationship["child"].as_str().unwrap())
             .collect();
         let own = artifacts.iter().filter(|artifact| !owned.contains(artifact["id"].as_str().unwrap()));
-        Self { packages: own.filter_map(FoundPackage::read).collect() }
+        let version = document["distro"]["versionID"].as_str().unwrap_or_default();
+        Self { packages: own.filter_map(|artifact| FoundPackage::read(artifact, version)).collect() }
     }
 
     pub(super) fn components(&self) -> Lines {
@@ -162,14 +165,21 @@ impl ImageCatalog {
 }
 
 impl FoundPackage {
-    fn read(artifact: &Value) -> Option<Self> {
+    fn read(artifact: &Value, distribution_version: &str) -> Option<Self> {
         let kind = kind(artifact["type"].as_str()?)?;
         let metadata = &artifact["metadata"];
         let (name, version) = (text(&artifact["name"]), text(&artifact["version"]));
         let word = |key: &str| metadata[key].as_str().filter(|word| !word.is_empty()).map(str::to_owned);
         let source = word("source").filter(|_| kind == "deb").or_else(|| word("originPackage"));
+        let mut numbers = distribution_version.split('.');
+        let (major, minor) = (numbers.next().unwrap_or_default(), numbers.next().unwrap_or_default());
         Some(Self {
             kind,
+            release: match kind {
+                "deb" => major.to_owned(),
+                "apk" => format!("v{major}.{minor}"),
+                _ => String::new(),
+            },
             source: source.unwrap_or_else(|| name.clone()),
             source_version: word("sourceVersion").unwrap_or_else(|| version.clone()),
             architecture: word("architecture").unwrap_or_default(),
@@ -179,7 +189,7 @@ impl FoundPackage {
     }
 
     fn line(&self) -> String {
-        let Self { kind, name, version, architecture, source, source_version } = self;
+        let Self { kind, name, version, architecture, source, source_version, release: _ } = self;
         match *kind {
             "deb" | "apk" => system_component(kind, name, architecture, version, source, source_version),
             "pypi" => format!("pypi {} {version}", python_name(name)),
