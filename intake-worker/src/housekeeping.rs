@@ -6,15 +6,13 @@ use std::time::Duration;
 use blob_store::BlobStore;
 use chrono::{TimeDelta, Utc};
 use registry_db::jobs::{self, ClaimedJob, Enqueue};
-use registry_db::{Connection, DbResult, Pool, advisories, housekeeping, rejudgement, transaction};
+use registry_db::{Connection, DbResult, Pool, advisories, housekeeping, intakes, rejudgement, transaction};
 use registry_types::job::JobPayload;
 
 use crate::job_error::JobError;
 
 /// How often it runs.
 const INTERVAL: TimeDelta = TimeDelta::hours(1);
-/// Uploads that were begun longer ago belong to nobody: no intake takes so long.
-const STALE_UPLOAD: Duration = Duration::from_secs(24 * 3600);
 const KEY: &str = "housekeeping";
 
 /// Sees to it that the next run is planned.
@@ -29,8 +27,15 @@ pub(crate) async fn plan(conn: &mut Connection, first: bool) -> DbResult<()> {
 
 /// # Errors
 /// When the database or the object store does not answer, or the lease is lost.
-pub(crate) async fn run(pool: &Pool, blobs: &Arc<dyn BlobStore>, job: &ClaimedJob) -> Result<(), JobError> {
-    let uploads = blobs.remove_stale_uploads(STALE_UPLOAD).await?;
+pub(crate) async fn run(
+    pool: &Pool,
+    blobs: &Arc<dyn BlobStore>,
+    upload_grace: Duration,
+    job: &ClaimedJob,
+) -> Result<(), JobError> {
+    // An upload belongs to an intake under way: one that is older than all of them was left behind.
+    let oldest = intakes::longest_running(&mut *pool.get().await?).await?;
+    let uploads = blobs.remove_stale_uploads(oldest.unwrap_or_default() + upload_grace).await?;
     let mut conn = pool.get().await?;
     let rows = housekeeping::remove_expired(&mut conn).await?;
     let snapshots = advisories::remove_outdated(&mut conn).await?;

@@ -19,7 +19,14 @@ pub(crate) enum JobError {
         message: String,
         retry_after: Option<Duration>,
     },
-    /// Ours: a failing database or object store, a defect.
+    /// A part of the store itself is away for the moment: no fault of the work, whose attempts it does not use up.
+    #[error("{what} is away")]
+    Away {
+        what: &'static str,
+        #[source]
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+    /// Ours: a refusing database or object store, a defect.
     #[error("{what}")]
     Internal {
         what: &'static str,
@@ -42,7 +49,9 @@ impl JobError {
     pub(crate) fn told(&self) -> String {
         match self {
             Self::Outage { message, .. } => message.clone(),
-            Self::LeaseLost | Self::Internal { .. } => "the store could not finish the work".to_owned(),
+            Self::LeaseLost | Self::Away { .. } | Self::Internal { .. } => {
+                "the store could not finish the work".to_owned()
+            }
         }
     }
 
@@ -61,7 +70,7 @@ impl JobError {
     pub(crate) const fn retry_after(&self) -> Option<Duration> {
         match self {
             Self::Outage { retry_after, .. } => *retry_after,
-            Self::LeaseLost | Self::Internal { .. } => None,
+            Self::LeaseLost | Self::Away { .. } | Self::Internal { .. } => None,
         }
     }
 }
@@ -71,17 +80,22 @@ impl From<DbError> for JobError {
         match error {
             // Every write of a job is a compare-and-set under its lease.
             DbError::Stale => Self::LeaseLost,
-            DbError::NotFound
-            | DbError::Constraint { .. }
-            | DbError::Unavailable(_)
-            | DbError::Corrupt { .. }
-            | DbError::Query(_) => Self::Internal { what: "database", source: Box::new(error) },
+            DbError::Unavailable(_) => Self::Away { what: "database", source: Box::new(error) },
+            DbError::NotFound | DbError::Constraint { .. } | DbError::Corrupt { .. } | DbError::Query(_) => {
+                Self::Internal { what: "database", source: Box::new(error) }
+            }
         }
     }
 }
 
 impl From<blob_store::BlobError> for JobError {
     fn from(error: blob_store::BlobError) -> Self {
-        Self::Internal { what: "object store", source: Box::new(error) }
+        let what = "object store";
+        match error {
+            blob_store::BlobError::Unavailable(_) => Self::Away { what, source: Box::new(error) },
+            blob_store::BlobError::NotFound | blob_store::BlobError::Range | blob_store::BlobError::Refused(_) => {
+                Self::Internal { what, source: Box::new(error) }
+            }
+        }
     }
 }

@@ -1,6 +1,7 @@
 //! What each kind of job does.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use registry_db::jobs::ClaimedJob;
 use registry_types::job::JobPayload;
@@ -12,6 +13,8 @@ use crate::{housekeeping, registry_test, rejudgement};
 /// The jobs' means.
 pub(crate) struct Jobs {
     pub(crate) pipeline: Arc<Pipeline>,
+    /// How much older than every intake under way an upload is when it counts as left behind.
+    pub(crate) upload_grace: Duration,
 }
 
 impl Jobs {
@@ -21,7 +24,7 @@ impl Jobs {
         match job.payload()? {
             JobPayload::Intake { intake } => pipeline::run(&self.pipeline, job, intake).await,
             JobPayload::RegistryTest { namespace } => registry_test::run(pool, source, key_ring, job, namespace).await,
-            JobPayload::Housekeeping {} => housekeeping::run(pool, blobs, job).await,
+            JobPayload::Housekeeping {} => housekeeping::run(pool, blobs, self.upload_grace, job).await,
             JobPayload::Rejudgement {} => rejudgement::run(&self.pipeline, job).await,
         }
     }

@@ -78,7 +78,10 @@ pub async fn run(settings: WorkerSettings, shutdown: impl Future<Output = ()>) -
     housekeeping::plan(&mut *pool.get().await?, true).await?;
     let worker = Worker {
         pool: pool.clone(),
-        jobs: Arc::new(Jobs { pipeline: Arc::new(pipeline) }),
+        jobs: Arc::new(Jobs {
+            pipeline: Arc::new(pipeline),
+            upload_grace: Duration::from_secs(settings.upload_grace_seconds),
+        }),
         name: format!("{}/{}", host_name(), std::process::id()),
         concurrency: settings.concurrency,
         queue: settings.queue,

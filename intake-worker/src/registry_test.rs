@@ -23,7 +23,10 @@ pub(crate) async fn run(
         match registries::credential_for_job(&mut conn, id, job.lease, key_ring).await {
             Ok(opened) => opened,
             // Removed or suspended since, or the lease is lost: then the job is not ours to end either.
-            Err(DbError::Stale | DbError::NotFound) => return Ok(jobs::finish(&mut conn, job.lease).await?),
+            Err(DbError::Stale | DbError::NotFound) => {
+                jobs::assert_in_time(&mut conn, job.lease).await?;
+                return Ok(jobs::finish(&mut conn, job.lease).await?);
+            }
             Err(error) => return Err(error.into()),
         }
     };

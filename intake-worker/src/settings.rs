@@ -48,6 +48,10 @@ pub struct WorkerSettings {
     /// How long a stop waits for work under way before it gives it back, in seconds.
     #[serde(default = "default_grace")]
     pub shutdown_grace_seconds: u64,
+    /// How much older than every intake under way an unfinished upload must be before housekeeping removes it, in seconds:
+    /// the clocks of database and object store differ.
+    #[serde(default = "default_upload_grace")]
+    pub upload_grace_seconds: u64,
     /// Where `/metrics` and `/livez` answer; `None` = nowhere.
     #[serde(default)]
     pub metrics_listen: Option<SocketAddr>,
@@ -220,6 +224,10 @@ const fn default_grace() -> u64 {
     25
 }
 
+const fn default_upload_grace() -> u64 {
+    60
+}
+
 /// Settings without a default.
 const REQUIRED: [&str; 5] = ["profile", "database_url", "objects", "key_ring", "verdict_key"];
 
@@ -246,6 +254,7 @@ impl WorkerSettings {
             queue: QueueSettings::default(),
             steps: StepLimits::default(),
             shutdown_grace_seconds: default_grace(),
+            upload_grace_seconds: default_upload_grace(),
             metrics_listen: None,
         }
     }

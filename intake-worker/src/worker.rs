@@ -144,8 +144,14 @@ impl Worker {
     }
 
     async fn after_failure(&self, job: &ClaimedJob, error: JobError) -> Result<&'static str, JobError> {
+        let delay = backoff::delay(&self.queue, job.lease.attempt, error.retry_after());
         match error {
             JobError::LeaseLost => return Err(JobError::LeaseLost),
+            JobError::Away { .. } => {
+                tracing::warn!(job = %job.lease.job, kind = %job.kind, attempt = job.lease.attempt, error = error.chain(), "attempt postponed");
+                queue::postpone(&mut *self.pool.get().await?, job.lease, &error.chain(), delay).await?;
+                return Ok("postponed");
+            }
             JobError::Outage { .. } => {
                 tracing::info!(error = error.chain(), "attempt failed");
             }
@@ -157,7 +163,6 @@ impl Worker {
             self.jobs.give_up(job, &error.told(), &error.chain()).await?;
             return Ok("failed");
         }
-        let delay = backoff::delay(&self.queue, job.lease.attempt, error.retry_after());
         queue::retry(&mut *self.pool.get().await?, job.lease, &error.chain(), delay).await?;
         Ok("retried")
     }

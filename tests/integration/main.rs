@@ -14,6 +14,7 @@ mod intake;
 mod intake_events;
 mod jobs;
 mod keyless;
+mod kills;
 mod migrations;
 mod openapi;
 mod packages;

@@ -6,6 +6,7 @@ use bytes::Bytes;
 use registry_types::digest::Digest;
 use serde_json::{Value, json};
 
+use crate::random::Random;
 use crate::registry::RegistryAddress;
 
 const IMAGE_MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
@@ -387,15 +388,10 @@ impl LayerPlan {
     }
 }
 
-/// SplitMix64: enough to defeat a compressor.
+/// Enough to defeat a compressor.
 fn incompressible(seed: u64, length: usize) -> Vec<u8> {
-    let mut state = seed;
-    let mut next = || {
-        state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mixed = (state ^ (state >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb)
-    };
-    let mut bytes: Vec<u8> = (0..length.div_ceil(8)).flat_map(|_| next().to_le_bytes()).collect();
+    let mut random = Random::new(seed, 0);
+    let mut bytes: Vec<u8> = (0..length.div_ceil(8)).flat_map(|_| random.next().to_le_bytes()).collect();
     bytes.truncate(length);
     bytes
 }

@@ -3,11 +3,15 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails at once")]
 
 pub mod client;
+pub mod fail_points;
+pub mod history;
+pub mod hold;
 pub mod hostile_registry;
 pub mod image;
 pub mod object_server;
 pub mod postgres;
 pub mod process;
+pub mod random;
 pub mod registry;
 pub mod shelf;
 pub mod store;

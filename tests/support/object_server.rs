@@ -1,13 +1,17 @@
 //! S3 servers for one test each.
 
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
 
 use aws_sdk_s3::config::{BehaviorVersion, Region};
 use blob_store::{ObjectStoreSettings, S3Settings};
+use hyper::body::Incoming;
+use hyper::service::service_fn;
+use hyper::{Request, Response};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use hyper_util::server::conn::auto;
 use s3s::auth::SimpleAuth;
-use s3s::service::S3ServiceBuilder;
+use s3s::service::{S3Service, S3ServiceBuilder};
 use tempfile::TempDir;
 
 use crate::process::{self, ChildProcess};
@@ -16,10 +20,20 @@ const ACCESS_KEY_ID: &str = "test-access-key";
 const SECRET_ACCESS_KEY: &str = "test-secret-key";
 const BUCKET: &str = "objects";
 
+/// How the server in this process fails to serve.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Outage {
+    /// Everything is answered with 503.
+    Unavailable,
+    /// Connections are closed without an answer.
+    HangsUp,
+}
+
 /// A running S3 server with one empty bucket.
 pub struct S3Server {
     endpoint: url::Url,
     folder: TempDir,
+    outage: Arc<Mutex<Option<Outage>>>,
     _process: Option<ChildProcess>,
 }
 
@@ -34,19 +48,25 @@ impl S3Server {
         let mut service = S3ServiceBuilder::new(s3s_fs::FileSystem::new(folder.path()).unwrap());
         service.set_auth(SimpleAuth::from_single(ACCESS_KEY_ID, SECRET_ACCESS_KEY));
         let service = service.build();
+        let outage = Arc::new(Mutex::new(None));
+        let switch = Arc::clone(&outage);
         let listener = tokio::net::TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
         let port = listener.local_addr().unwrap().port();
         tokio::spawn(async move {
             while let Ok((socket, _)) = listener.accept().await {
-                let service = service.clone();
+                let (service, switch) = (service.clone(), Arc::clone(&switch));
                 tokio::spawn(async move {
+                    let service = service_fn(move |request| {
+                        let outage = *switch.lock().unwrap();
+                        answer(service.clone(), outage, request)
+                    });
                     let connection = auto::Builder::new(TokioExecutor::new());
                     // A client that hangs up is no failure of the server.
                     let _ = connection.serve_connection(TokioIo::new(socket), service).await;
                 });
             }
         });
-        Self { endpoint: loopback(port), folder, _process: None }
+        Self { endpoint: loopback(port), folder, outage, _process: None }
     }
 
     /// The gateway of Versity as a child process; `None`, said on standard error, where it is not installed.
@@ -66,7 +86,7 @@ impl S3Server {
             ChildProcess::start(&program, &arguments, keys, &log)
         })
         .await;
-        let server = Self { endpoint: loopback(port), folder, _process: Some(process) };
+        let server = Self { endpoint: loopback(port), folder, outage: Arc::default(), _process: Some(process) };
         server.create_bucket().await;
         Some(server)
     }
@@ -97,6 +117,14 @@ impl S3Server {
         self.folder.path()
     }
 
+    /// From now on the server in this process fails so; `None` ends it.
+    ///
+    /// # Panics
+    /// Never, unless the server has panicked.
+    pub fn fail(&self, outage: Option<Outage>) {
+        *self.outage.lock().unwrap() = outage;
+    }
+
     async fn create_bucket(&self) {
         let credentials =
             aws_credential_types::Credentials::new(ACCESS_KEY_ID, SECRET_ACCESS_KEY, None, None, "settings");
@@ -108,6 +136,23 @@ impl S3Server {
             .endpoint_url(self.endpoint.as_str())
             .build();
         aws_sdk_s3::Client::from_conf(config).create_bucket().bucket(BUCKET).send().await.unwrap();
+    }
+}
+
+type Failure = Box<dyn std::error::Error + Send + Sync>;
+
+async fn answer(
+    service: S3Service,
+    outage: Option<Outage>,
+    request: Request<Incoming>,
+) -> Result<Response<s3s::Body>, Failure> {
+    match outage {
+        None => Ok(service.call(request.map(s3s::Body::from)).await?),
+        Some(Outage::Unavailable) => {
+            let body = "<Error><Code>ServiceUnavailable</Code><Message>try again</Message></Error>".to_owned();
+            Ok(Response::builder().status(503).body(s3s::Body::from(body))?)
+        }
+        Some(Outage::HangsUp) => Err("hangs up".into()),
     }
 }
 

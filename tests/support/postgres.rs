@@ -4,7 +4,7 @@
 //! must be allowed to create databases.
 
 use std::path::PathBuf;
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
 
@@ -17,7 +17,8 @@ const NAME_PREFIX: &str = "company_store_test_";
 
 /// A database of one test, migrated and empty; dropped with this value.
 pub struct Database {
-    name: String,
+    /// On the server that all share.
+    shared_name: Option<String>,
     url: SecretString,
 }
 
@@ -29,7 +30,7 @@ impl Database {
         let cluster = cluster().await;
         let name = format!("{}{}_{}", NAME_PREFIX, std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
         cluster.execute(&format!("CREATE DATABASE {name} TEMPLATE {}", cluster.template)).await;
-        Self { url: cluster.url_of(&name), name }
+        Self { url: cluster.url_of(&name), shared_name: Some(name) }
     }
 
     #[must_use]
@@ -48,12 +49,12 @@ impl Database {
 
 impl Drop for Database {
     fn drop(&mut self) {
-        let Some(cluster) = CLUSTER.get() else { return };
-        let statement = format!("DROP DATABASE IF EXISTS {} WITH (FORCE)", self.name);
+        let (Some(cluster), Some(name)) = (CLUSTER.get(), &self.shared_name) else { return };
+        let statement = format!("DROP DATABASE IF EXISTS {name} WITH (FORCE)");
         // The test's runtime may be shutting down: a thread of its own.
         let dropped = std::thread::spawn(move || block_on(cluster.execute(&statement))).join();
         if dropped.is_err() && !std::thread::panicking() {
-            panic!("cannot drop the database {}", self.name);
+            panic!("cannot drop the database {name}");
         }
     }
 }
@@ -130,7 +131,7 @@ fn start_private_server() -> SecretString {
         block_on(async {
             let folder = tempfile::Builder::new().prefix("company-store-postgres-").tempdir().unwrap().keep();
             let binaries = Binaries::find(&folder.join("programs")).await.unwrap();
-            let settings = ServerSettings { folder: folder.clone(), durable: false, max_connections: 400 };
+            let settings = ServerSettings { folder: folder.clone(), durable: false, max_connections: 400, port: None };
             let server = PrivatePostgres::start(binaries, settings).await.unwrap();
             let reaper = start_reaper(&folder);
             send.send(server.url_of("postgres")).unwrap();
@@ -141,8 +142,62 @@ fn start_private_server() -> SecretString {
     receive.recv().unwrap()
 }
 
+/// A server of one test's own, to be killed and started again on its port.
+pub struct OwnServer {
+    binaries: Binaries,
+    settings: ServerSettings,
+    running: Option<PrivatePostgres>,
+    _reaper: Child,
+}
+
+impl OwnServer {
+    /// # Panics
+    /// When it does not start.
+    pub async fn start() -> Self {
+        let folder = tempfile::Builder::new().prefix("company-store-postgres-").tempdir().unwrap().keep();
+        let reaper = start_reaper(&folder);
+        let binaries = Binaries::find(&folder.join("programs")).await.unwrap();
+        let port = Some(crate::process::free_port());
+        let settings = ServerSettings { folder, durable: false, max_connections: 200, port };
+        let mut server = Self { binaries, settings, running: None, _reaper: reaper };
+        server.start_again().await;
+        server
+    }
+
+    /// The server's database, migrated.
+    ///
+    /// # Panics
+    /// When the server is not running or refuses.
+    pub async fn database(&self) -> Database {
+        let url = self.running.as_ref().unwrap().url();
+        registry_db::migrate(&url).await.unwrap();
+        Database { shared_name: None, url }
+    }
+
+    /// Kills the server and every process of it with SIGKILL: what was not written is lost.
+    ///
+    /// # Panics
+    /// When it is not running.
+    pub async fn kill(&mut self) {
+        let pid_file = std::fs::read_to_string(self.settings.folder.join("data/postmaster.pid")).unwrap();
+        let postmaster = pid_file.lines().next().unwrap().to_owned();
+        let backends = std::fs::read_to_string(format!("/proc/{postmaster}/task/{postmaster}/children")).unwrap();
+        let all = std::iter::once(postmaster.as_str()).chain(backends.split_whitespace());
+        // Some backend may have ended by itself meanwhile.
+        let _ = Command::new("/bin/kill").arg("-KILL").args(all).stderr(Stdio::null()).status().unwrap();
+        self.running.take().unwrap().ended().await;
+    }
+
+    /// # Panics
+    /// When it does not start.
+    pub async fn start_again(&mut self) {
+        let started = PrivatePostgres::start(self.binaries.clone(), self.settings.clone()).await;
+        self.running = Some(started.unwrap());
+    }
+}
+
 /// Removes the server's folder when this process is gone and the server, which its own watchdog then stops, has ended.
-fn start_reaper(folder: &std::path::Path) -> std::process::Child {
+fn start_reaper(folder: &std::path::Path) -> Child {
     const REAP: &str = r#"
 cat >/dev/null
 tries=0

@@ -112,6 +112,17 @@ pub fn free_port() -> u16 {
     TcpListener::bind(("127.0.0.1", 0)).unwrap().local_addr().unwrap().port()
 }
 
+/// Waits until a program that was just started accepts connections; `false` when it ended instead.
+pub(crate) async fn accepts(process: &mut ChildProcess, port: u16) -> bool {
+    crate::wait::until("a program to listen", async || {
+        if process.has_ended() {
+            return Some(false);
+        }
+        tokio::net::TcpStream::connect(("127.0.0.1", port)).await.is_ok().then_some(true)
+    })
+    .await
+}
+
 /// Starts a program that listens on a port, and waits until it accepts connections.
 ///
 /// # Panics
@@ -120,14 +131,7 @@ pub async fn start_listening(log: &Path, mut start: impl FnMut(u16) -> ChildProc
     for _ in 0..5 {
         let port = free_port();
         let mut process = start(port);
-        let answers = crate::wait::until("a program to listen", async || {
-            if process.has_ended() {
-                return Some(false);
-            }
-            tokio::net::TcpStream::connect(("127.0.0.1", port)).await.is_ok().then_some(true)
-        })
-        .await;
-        if answers {
+        if accepts(&mut process, port).await {
             return (process, port);
         }
     }

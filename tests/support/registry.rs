@@ -3,6 +3,7 @@
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use axum::body::{Body, Bytes};
 use axum::extract::{Request, State};
@@ -13,8 +14,8 @@ use base64::Engine as _;
 use futures_util::{StreamExt as _, stream};
 use reqwest::RequestBuilder;
 use tempfile::TempDir;
-use tokio::sync::watch;
 
+use crate::hold::{Hold, Stop};
 use crate::image::Blob;
 use crate::process::{self, ChildProcess};
 
@@ -181,54 +182,10 @@ impl Registry {
     pub fn answer_all_with(&self, status: Option<u16>) {
         *self.desk.outage.lock().unwrap() = status;
     }
-}
 
-/// An answer that does not arrive whole until [`Hold::release`]; dropping it releases it, too.
-pub struct Hold {
-    released: watch::Sender<bool>,
-    reached: watch::Receiver<u32>,
-}
-
-#[derive(Clone)]
-struct Stop {
-    released: watch::Receiver<bool>,
-    reached: watch::Sender<u32>,
-}
-
-impl Hold {
-    fn new() -> (Self, Stop) {
-        let (released, wait_for_release) = watch::channel(false);
-        let (reach, reached) = watch::channel(0);
-        (Self { released, reached }, Stop { released: wait_for_release, reached: reach })
-    }
-
-    /// Until `times` readers in all have got half of the answer and wait for the rest.
-    ///
-    /// # Panics
-    /// When the registry has gone, or they do not come.
-    pub async fn reached(&mut self, times: u32) {
-        let reached = self.reached.wait_for(|reached| *reached >= times);
-        let reached = tokio::time::timeout(crate::wait::LIMIT, reached).await;
-        assert!(reached.is_ok_and(|gone| gone.is_ok()), "nobody came {times} times for the answer that is held");
-    }
-
-    /// How many readers have come so far.
-    #[must_use]
-    pub fn readers(&self) -> u32 {
-        *self.reached.borrow()
-    }
-
-    /// Lets all readers go on.
-    pub fn release(self) {
-        self.released.send_replace(true);
-    }
-}
-
-impl Stop {
-    async fn wait(&mut self) {
-        self.reached.send_modify(|reached| *reached += 1);
-        // An error means that the hold is gone: go on.
-        let _ = self.released.wait_for(|released| *released).await;
+    /// From now on long bodies come in eight drops with this pause before each; `None` ends it.
+    pub fn drip(&self, pause: Option<Duration>) {
+        *self.desk.drip.lock().unwrap() = pause;
     }
 }
 
@@ -241,6 +198,7 @@ struct FrontDesk {
     forgeries: Mutex<HashMap<String, Bytes>>,
     refusals: Mutex<Vec<(String, u16)>>,
     outage: Mutex<Option<u16>>,
+    drip: Mutex<Option<Duration>>,
 }
 
 impl FrontDesk {
@@ -295,7 +253,12 @@ impl FrontDesk {
             head.headers.remove(header::ETAG);
             body = Body::from(forgery);
         }
+        let dripping = Arc::clone(&self);
         let pieces = body.into_data_stream().flat_map(move |chunk| halves(chunk, stop.clone()));
+        let pieces = pieces.flat_map(move |piece| {
+            let pause = *dripping.drip.lock().unwrap();
+            drops(piece, pause)
+        });
         let counted = pieces.inspect(move |piece| {
             if let (Ok(piece), Some(logged)) = (piece, self.log.lock().unwrap().get_mut(entry)) {
                 logged.bytes_sent += piece.len() as u64;
@@ -321,6 +284,28 @@ fn halves(
         }
         (chunk, _) => stream::iter([chunk]).boxed(),
     }
+}
+
+/// Bytes of an answer that a slow source does not send at once.
+const LONG: usize = 10_000;
+
+/// The pieces in which a slow source sends.
+fn drops(
+    piece: Result<Bytes, axum::Error>,
+    pause: Option<Duration>,
+) -> stream::BoxStream<'static, Result<Bytes, axum::Error>> {
+    let (Ok(whole), Some(pause)) = (&piece, pause) else { return stream::iter([piece]).boxed() };
+    if whole.len() < LONG {
+        return stream::iter([piece]).boxed();
+    }
+    let size = whole.len().div_ceil(8).max(1);
+    let drops: Vec<_> = whole.chunks(size).map(|drop| whole.slice_ref(drop)).collect();
+    stream::iter(drops)
+        .then(move |drop| async move {
+            tokio::time::sleep(pause).await;
+            Ok(drop)
+        })
+        .boxed()
 }
 
 /// Debian's docker-registry as a child process: no referrers API, so clients fall back to the tag scheme.

@@ -1,7 +1,7 @@
 //! A whole store for one test: API and worker in this process, on a database and an object directory of their own.
 
 use std::net::SocketAddr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::thread::JoinHandle;
 
@@ -28,11 +28,67 @@ use crate::wait;
 const PASSWORD: &str = "a password of the tests";
 const SUPERUSER: &str = "root@example.org";
 
+/// What a store is made of, where it is not the usual.
+#[derive(Default)]
+pub struct Parts {
+    /// Migrated and empty.
+    pub database: Option<Database>,
+    pub objects: Option<ObjectStoreSettings>,
+    /// The API as a program of its own, which can be killed.
+    pub api: Option<Interruptible>,
+}
+
+/// The services as a program with fail points (`tests/programs/interruptible.rs`).
+#[derive(Debug, Clone)]
+pub struct Interruptible {
+    pub program: PathBuf,
+    /// Where it announces its fail points.
+    pub fail_points: PathBuf,
+}
+
+impl Interruptible {
+    fn start(&self, service: &str, environment: Vec<(String, String)>, log: &Path) -> ChildProcess {
+        ChildProcess::start(&self.program, &[service, self.fail_points.to_str().unwrap()], environment, log)
+    }
+}
+
+enum Api {
+    /// In this process.
+    Inside(#[expect(dead_code, reason = "stops when it is dropped")] Service),
+    Program {
+        program: Interruptible,
+        environment: Vec<(String, String)>,
+        port: u16,
+        process: Option<ChildProcess>,
+    },
+}
+
+impl Api {
+    async fn start_inside(settings: ApiSettings) -> (Self, Url) {
+        let server = Server::bind(settings).await.unwrap();
+        let url = server.public_url().clone();
+        let service = Service::start(move |stop| async move { server.serve(stop.cancelled_owned()).await.unwrap() });
+        (Self::Inside(service), url)
+    }
+
+    async fn start_program(program: Interruptible, settings: ApiSettings, folder: &Path) -> (Self, Url) {
+        let log = folder.join("api.log");
+        let environment = |port: u16| {
+            api_environment(&ApiSettings { listen: SocketAddr::from(([127, 0, 0, 1], port)), ..settings.clone() })
+        };
+        let (process, port) =
+            process::start_listening(&log, |port| program.start("api", environment(port), &log)).await;
+        let environment = environment(port);
+        let url = format!("http://127.0.0.1:{port}").parse().unwrap();
+        (Self::Program { program, environment, port, process: Some(process) }, url)
+    }
+}
+
 /// A running store. Dropping it stops the worker, then the API, in order.
 pub struct Store {
     // Fields are dropped in this order.
     workers: Vec<Service>,
-    _api: Service,
+    api: Api,
     /// The superuser.
     pub root: StoreClient,
     pub database: Database,
@@ -59,7 +115,7 @@ impl Store {
     /// # Panics
     /// When the store does not start.
     pub async fn start_on(objects: ObjectStoreSettings) -> Self {
-        let mut store = Self::start_api(Some(objects)).await;
+        let mut store = Self::start_with(Parts { objects: Some(objects), ..Parts::default() }).await;
         store.start_worker();
         store
     }
@@ -69,7 +125,7 @@ impl Store {
     /// # Panics
     /// When the store does not start.
     pub async fn start_trusting(trusted_root: &Path) -> Self {
-        let mut store = Self::start_api(None).await;
+        let mut store = Self::start_with(Parts::default()).await;
         store.worker_settings.trusted_root_file = Some(trusted_root.to_owned());
         store.start_worker();
         store
@@ -80,22 +136,67 @@ impl Store {
     /// # Panics
     /// When the store does not start.
     pub async fn start_without_worker() -> Self {
-        Self::start_api(None).await
+        Self::start_with(Parts::default()).await
     }
 
-    async fn start_api(objects: Option<ObjectStoreSettings>) -> Self {
+    /// The API alone, of other parts than the usual ones.
+    ///
+    /// # Panics
+    /// When the store does not start.
+    pub async fn start_with(parts: Parts) -> Self {
         start_log();
-        let database = Database::create().await;
+        let database = match parts.database {
+            Some(database) => database,
+            None => Database::create().await,
+        };
         let folder = tempfile::tempdir().unwrap();
         let directory = ObjectStoreSettings::Directory { path: folder.path().join("objects"), durable: false };
-        let worker_settings = worker_settings(&database, objects.unwrap_or(directory));
+        let worker_settings = worker_settings(&database, parts.objects.unwrap_or(directory));
         prepare(database.url()).await;
-        let server = Server::bind(api_settings(&worker_settings)).await.unwrap();
-        let url = server.public_url().clone();
-        let api = Service::start(move |stop| async move { server.serve(stop.cancelled_owned()).await.unwrap() });
+        let settings = api_settings(&worker_settings);
+        let (api, url) = match parts.api {
+            None => Api::start_inside(settings).await,
+            Some(program) => Api::start_program(program, settings, folder.path()).await,
+        };
         let root = StoreClient::anonymous(url.clone()).login(SUPERUSER, PASSWORD).await;
-        let workers = Vec::new();
-        Self { root, database, url, workers, _api: api, worker_settings, process_log: "info", folder }
+        Self { root, database, url, workers: Vec::new(), api, worker_settings, process_log: "info", folder }
+    }
+
+    /// Kills an API that is a program, as `kill -9` does.
+    ///
+    /// # Panics
+    /// When it is none.
+    pub fn kill_api(&mut self) {
+        let Api::Program { process, .. } = &mut self.api else { panic!("this store's API is no program") };
+        *process = None;
+    }
+
+    /// Starts an API that was killed again, where it was.
+    ///
+    /// # Panics
+    /// When it does not start.
+    pub async fn start_api_again(&mut self) {
+        let Api::Program { program, environment, port, process } = &mut self.api else {
+            panic!("this store's API is no program");
+        };
+        let mut started = program.start("api", environment.clone(), &self.folder.path().join("api.log"));
+        assert!(process::accepts(&mut started, *port).await, "{}", started.output());
+        *process = Some(started);
+    }
+
+    /// What the worker programs have printed so far.
+    #[must_use]
+    pub fn worker_log(&self) -> String {
+        std::fs::read_to_string(self.folder.path().join("worker.log")).unwrap_or_default()
+    }
+
+    /// Starts a worker whose fail points are announced.
+    ///
+    /// # Panics
+    /// When it cannot be started.
+    #[must_use]
+    pub fn start_worker_program(&self, program: &Interruptible) -> ChildProcess {
+        program.start("worker", worker_environment(&self.worker_settings), &self.folder.path().join("worker.log"))
     }
 
     /// Starts one more worker in this process.
@@ -364,6 +465,7 @@ fn worker_settings(database: &Database, objects: ObjectStoreSettings) -> WorkerS
     settings.queue.retry_base_ms = 100;
     settings.queue.retry_cap_ms = 500;
     settings.shutdown_grace_seconds = 1;
+    settings.upload_grace_seconds = 0;
     settings
 }
 
@@ -387,6 +489,7 @@ fn worker_environment(settings: &WorkerSettings) -> Vec<(String, String)> {
         ("SOURCES__PATIENCE__RETRY_BASE_MS", patience.retry_base_ms.to_string()),
         ("SOURCES__PATIENCE__RETRY_CAP_MS", patience.retry_cap_ms.to_string()),
         ("SHUTDOWN_GRACE_SECONDS", settings.shutdown_grace_seconds.to_string()),
+        ("UPLOAD_GRACE_SECONDS", settings.upload_grace_seconds.to_string()),
     ];
     let shared = shared_environment(settings.profile, &settings.database_url, &settings.objects, &settings.key_ring);
     named("INTAKE_WORKER", values.into_iter().chain(shared))
@@ -408,22 +511,34 @@ fn shared_environment(
     database_url: &SecretString,
     objects: &ObjectStoreSettings,
     key_ring: &KeyRingSettings,
-) -> [(&'static str, String); 7] {
-    let ObjectStoreSettings::Directory { path, durable } = objects else {
-        panic!("processes are for stores that keep objects in a directory");
-    };
+) -> Vec<(&'static str, String)> {
     let KeyRingSettings::Keys { current, keys } = key_ring else {
-        panic!("processes get their key ring in the environment");
+        panic!("programs get their key ring in the environment");
     };
-    [
+    let secret = |secret: &SecretString| secret.expose_secret().to_owned();
+    let mut values = vec![
         ("PROFILE", profile.to_string()),
-        ("DATABASE_URL", database_url.expose_secret().to_owned()),
-        ("OBJECTS__KIND", "directory".to_owned()),
-        ("OBJECTS__PATH", path.display().to_string()),
-        ("OBJECTS__DURABLE", durable.to_string()),
+        ("DATABASE_URL", secret(database_url)),
         ("KEY_RING__CURRENT", current.clone()),
-        ("KEY_RING__KEYS", keys.expose_secret().to_owned()),
-    ]
+        ("KEY_RING__KEYS", secret(keys)),
+    ];
+    match objects {
+        ObjectStoreSettings::Directory { path, durable } => values.extend([
+            ("OBJECTS__KIND", "directory".to_owned()),
+            ("OBJECTS__PATH", path.display().to_string()),
+            ("OBJECTS__DURABLE", durable.to_string()),
+        ]),
+        ObjectStoreSettings::S3(s3) => values.extend([
+            ("OBJECTS__KIND", "s3".to_owned()),
+            ("OBJECTS__ENDPOINT", s3.endpoint.as_ref().unwrap().to_string()),
+            ("OBJECTS__REGION", s3.region.clone()),
+            ("OBJECTS__BUCKET", s3.bucket.clone()),
+            ("OBJECTS__ACCESS_KEY_ID", s3.access_key_id.clone()),
+            ("OBJECTS__SECRET_ACCESS_KEY", secret(&s3.secret_access_key)),
+            ("OBJECTS__PATH_STYLE", s3.path_style.to_string()),
+        ]),
+    }
+    values
 }
 
 fn named(program: &str, values: impl Iterator<Item = (&'static str, String)>) -> Vec<(String, String)> {

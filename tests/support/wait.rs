@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 /// Far above what anything here takes on a busy machine: running into it is a failure, never a synchronisation.
 pub(crate) const LIMIT: Duration = Duration::from_secs(90);
-const INTERVAL: Duration = Duration::from_millis(20);
+pub(crate) const INTERVAL: Duration = Duration::from_millis(20);
 
 /// Asks `probe` until it gives a value.
 ///

@@ -56,7 +56,10 @@ impl From<diesel::result::Error> for DbError {
         use diesel::result::{DatabaseErrorKind as Kind, Error};
         match error {
             Error::NotFound => Self::NotFound,
-            Error::DatabaseError(Kind::ClosedConnection, _) | Error::BrokenTransactionManager => {
+            // The driver's word for a connection that broke under a statement is the second.
+            Error::DatabaseError(Kind::ClosedConnection | Kind::UnableToSendCommand, _)
+            | Error::BrokenTransactionManager => Self::Unavailable(Box::new(error)),
+            Error::DatabaseError(Kind::Unknown, ref info) if tells_of_a_stop(info.message()) => {
                 Self::Unavailable(Box::new(error))
             }
             Error::DatabaseError(
@@ -69,4 +72,9 @@ impl From<diesel::result::Error> for DbError {
             other => Self::Query(other),
         }
     }
+}
+
+/// What a server says that stops, crashes or starts (SQLSTATE 57P01 to 57P03, which the driver keeps to itself).
+fn tells_of_a_stop(message: &str) -> bool {
+    message.starts_with("terminating connection") || message.starts_with("the database system is")
 }

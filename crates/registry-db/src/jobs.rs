@@ -43,7 +43,7 @@ impl Default for Enqueue {
             request_id: None,
             run_after: None,
             dedup_key: None,
-            max_attempts: 5,
+            max_attempts: ATTEMPTS,
         }
     }
 }
@@ -139,10 +139,14 @@ struct ClaimedRow {
     payload: serde_json::Value,
 }
 
-const CLAIM: &str = "SELECT id, attempt, max_attempts, kind, request_id, payload FROM claim_job($1, $2, $3, $4, $5)";
+const CLAIM: &str = "SELECT id, attempt, max_attempts, kind, request_id, payload, set_config('synchronous_commit', 'on', true) \
+     FROM claim_job($1, $2, $3, $4, $5)";
 
 /// Takes a due job, if there is one within the limits, for `lease`: the oldest of the organization whose last turn is the
 /// longest ago. Call outside a transaction: other claims wait for the end of it.
+///
+/// It waits for the disk: a claim that a crash of the database forgot would be given to a second worker under the same
+/// attempt, and neither could be told from the other.
 ///
 /// # Errors
 /// When the database does not answer.
@@ -200,6 +204,37 @@ pub async fn assert_held(conn: &mut Connection, lease: Lease) -> DbResult<()> {
     held(usize::from(row.is_some()))
 }
 
+/// Demands that the lease has not run out, even if nobody else has claimed the job since.
+///
+/// # Errors
+/// [`DbError::Stale`] when the lease is lost or its time is over.
+pub async fn assert_in_time(conn: &mut Connection, lease: Lease) -> DbResult<()> {
+    let in_time = jobs::locked_until.gt(diesel::dsl::now.into_sql::<sql_types::Nullable<sql_types::Timestamptz>>());
+    let row: Option<uuid::Uuid> = mine(lease).filter(in_time).select(jobs::id).first(conn).await.optional()?;
+    held(usize::from(row.is_some()))
+}
+
+/// Attempts that end one after the other without any progress.
+const ATTEMPTS: i32 = 5;
+
+/// Notes that this attempt got on: from here on the job has all its attempts again. What ends too many workers at one and
+/// the same place is given up; what is merely under way while workers are killed is not.
+///
+/// # Errors
+/// [`DbError::Stale`] when the lease is lost.
+pub async fn progressed(conn: &mut Connection, lease: Lease) -> DbResult<()> {
+    let noted = diesel::sql_query(
+        "UPDATE jobs SET max_attempts = greatest(max_attempts, attempt + $3) WHERE id = $1 AND attempt = $2",
+    )
+    .bind::<sql_types::Uuid, _>(uuid::Uuid::from(lease.job))
+    .bind::<sql_types::Integer, _>(lease.attempt)
+    // This attempt is the first of them.
+    .bind::<sql_types::Integer, _>(ATTEMPTS - 1)
+    .execute(conn)
+    .await?;
+    held(noted)
+}
+
 /// Ends the job; in the transaction that writes its results.
 ///
 /// # Errors
@@ -224,6 +259,26 @@ pub async fn retry(conn: &mut Connection, lease: Lease, error: &str, delay: Dura
     .execute(conn)
     .await?;
     held(released)
+}
+
+/// Puts the job back to be tried again after `delay`, the attempt not counted: what failed is a part of the store itself, not
+/// the work. Attempts of a job that is older than a day count all the same.
+///
+/// # Errors
+/// [`DbError::Stale`] when the lease is lost.
+pub async fn postpone(conn: &mut Connection, lease: Lease, error: &str, delay: Duration) -> DbResult<()> {
+    let postponed = diesel::sql_query(
+        "UPDATE jobs SET locked_until = NULL, locked_by = NULL, last_error = $3, \
+         max_attempts = CASE WHEN created_at > now() - interval '1 day' THEN max_attempts + 1 ELSE max_attempts END, \
+         run_after = now() + make_interval(secs => $4) WHERE id = $1 AND attempt = $2",
+    )
+    .bind::<sql_types::Uuid, _>(uuid::Uuid::from(lease.job))
+    .bind::<sql_types::Integer, _>(lease.attempt)
+    .bind::<sql_types::Text, _>(error)
+    .bind::<sql_types::Double, _>(delay.as_secs_f64())
+    .execute(conn)
+    .await?;
+    held(postponed)
 }
 
 /// Gives an unfinished job back at a shutdown, claimable at once, the attempt not counted. What is raised is the maximum:

@@ -68,10 +68,18 @@ impl<'a> Run<'a> {
         let mut conn = pipeline.pool.get().await?;
         let policy = transaction(&mut conn, async |conn| {
             intakes::start(conn, job.lease, work.id, pipeline.profile).await?;
-            store_settings::policy(conn).await
+            let policy = store_settings::policy(conn).await;
+            fail_points::reach("start", "commit", work.id.0).await;
+            policy
         })
         .await?;
+        fail_points::reach("start", "committed", work.id.0).await;
         Ok(Self { pipeline, job, work, policy, started_at: Utc::now() })
+    }
+
+    /// A fail point of this intake.
+    pub(super) async fn at(&self, place: &'static str, moment: &'static str) {
+        fail_points::reach(place, moment, self.work.id.0).await;
     }
 
     /// What an earlier attempt learned in a step. A result that this version of the program can't read is none.
@@ -93,9 +101,13 @@ impl<'a> Run<'a> {
         let record = [StepRecord { step, started_at, finished_at: Utc::now(), result, checks: checks.to_vec() }];
         let mut conn = self.pipeline.pool.get().await?;
         transaction(&mut conn, async |conn| {
-            intakes::record_steps(conn, self.job.lease, self.work.id, &record, beginning, digest).await
+            intakes::record_steps(conn, self.job.lease, self.work.id, &record, beginning, digest).await?;
+            self.at(step.as_str(), "commit").await;
+            Ok::<_, registry_db::DbError>(())
         })
         .await?;
+        self.at(step.as_str(), "committed").await;
+        jobs::progressed(&mut conn, self.job.lease).await?;
         Ok(())
     }
 }

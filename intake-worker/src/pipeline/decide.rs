@@ -13,6 +13,7 @@ use crate::job_error::JobError;
 use crate::verdict::{Envelope, Judgement, PAYLOAD_TYPE, Subject, VerdictReferrer, attach, statement};
 
 pub(super) async fn decide(run: &Run<'_>, mut case: Case) -> Result<(), JobError> {
+    run.at("decide", "begin").await;
     let started = Utc::now();
     let decision = verdict::decide(&case.checks, &run.policy);
     let envelope = sign(run, &case, &decision);
@@ -25,7 +26,14 @@ pub(super) async fn decide(run: &Run<'_>, mut case: Case) -> Result<(), JobError
     case.ended(IntakeStep::Decide, started);
     let ending = ending(run, case, decision, &envelope);
     let mut conn = run.pipeline.pool.get().await?;
-    transaction(&mut conn, async |conn| intakes::decide(conn, run.job.lease, &run.work, &ending).await).await?;
+    run.at("decide", "stored").await;
+    transaction(&mut conn, async |conn| {
+        intakes::decide(conn, run.job.lease, &run.work, &ending).await?;
+        run.at("decide", "commit").await;
+        Ok::<_, registry_db::DbError>(())
+    })
+    .await?;
+    run.at("decide", "committed").await;
     run.pipeline.metrics.decided(word);
     tracing::info!(
         intake = %run.work.id,
@@ -96,6 +104,7 @@ fn ending(run: &Run<'_>, case: Case, decision: Decision, envelope: &Envelope) ->
             rejudged: None,
         },
         steps: case.steps,
+        recorded: case.recorded.clone(),
         checks: case.checks.into_iter().filter(|check| !case.recorded.contains(&check.name)).collect(),
         content: NewContent {
             top,

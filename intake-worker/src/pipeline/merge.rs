@@ -40,6 +40,7 @@ pub(super) async fn merge(
     case.incomplete.sort_unstable();
     case.incomplete.dedup();
     case.documents = documents(run, case, image.digest(), &platforms).await?;
+    run.at("merge", "stored").await;
     Ok(platforms)
 }
 

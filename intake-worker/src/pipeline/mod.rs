@@ -38,6 +38,7 @@ use crate::job_error::JobError;
 /// # Errors
 /// What keeps it from being decided now.
 pub(crate) async fn run(pipeline: &Pipeline, job: &ClaimedJob, id: IntakeId) -> Result<(), JobError> {
+    fail_points::reach("intake", "claimed", id.0).await;
     let work = intakes::load(&mut *pipeline.pool.get().await?, id).await?;
     match work.state {
         IntakeState::Queued | IntakeState::Running => {}
@@ -60,6 +61,7 @@ async fn judge(run: &Run<'_>, case: &mut Case) -> Result<(), StepError> {
         document::judge(run, case);
         return Ok(());
     };
+    run.at("resolve", "begin").await;
     let access = resolve::open(run, reference).await?;
     let image = run.step(IntakeStep::Resolve, resolve::resolve(run, case, &access, reference)).await?;
     let (signatures, layers) = tokio::try_join!(
@@ -68,16 +70,22 @@ async fn judge(run: &Run<'_>, case: &mut Case) -> Result<(), StepError> {
     )?;
     verify::keep(case, signatures);
     transfer::keep(case, &image, &layers);
+    run.at("merge", "begin").await;
     let started = Utc::now();
     let platforms = run.step(IntakeStep::Merge, merge::merge(run, case, &image, layers)).await?;
     let started = case.ended(IntakeStep::Merge, started);
+    run.at("scan", "begin").await;
     run.step(IntakeStep::Scan, scan::scan(run, case)).await?;
     let started = case.ended(IntakeStep::Scan, started);
+    run.at("manifest", "begin").await;
     let descriptor = manifest::review(run, case, &platforms);
     let started = case.ended(IntakeStep::Manifest, started);
+    run.at("ui", "begin").await;
     ui::check(run, case, descriptor.as_ref(), &platforms);
     let started = case.ended(IntakeStep::Ui, started);
+    run.at("secrets", "begin").await;
     secrets::check(run, case, &platforms);
+    run.at("permissions", "begin").await;
     permissions::check(run, case, descriptor.as_ref());
     case.ended(IntakeStep::Policy, started);
     Ok(())

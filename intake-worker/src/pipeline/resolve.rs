@@ -1,10 +1,12 @@
 //! Step 1: the reference becomes a digest, once for the whole intake, with the manifests of all platforms.
 
 use chrono::Utc;
-use registry_db::{jobs, registries};
+use registry_db::DbError;
+use registry_db::registries::{self, RegistryNamespace};
 use registry_types::digest::Digest;
 use registry_types::image_reference::ImageReference;
 use registry_types::intake::{CheckName, CheckResult, IntakeStep, Reason};
+use registry_types::namespace_pattern::NamespaceState;
 use registry_types::rejection_code::RejectionCode;
 use registry_types::signature_policy::SignaturePolicy;
 use serde::{Deserialize, Serialize};
@@ -13,6 +15,7 @@ use serde_json::json;
 use super::context::{Case, PinnedImage, Run};
 use super::mirror::manifest_row;
 use super::step_error::StepError;
+use crate::job_error::JobError;
 use crate::source::image::{self, ImageTree, ManifestRole};
 use crate::source::{Credential, RegistrySession};
 
@@ -36,10 +39,13 @@ pub(super) async fn open(run: &Run<'_>, reference: &ImageReference) -> Result<So
     let opened = match registries::credential_for_job(&mut conn, namespace, run.job.lease, &run.pipeline.key_ring).await
     {
         Ok(opened) => opened,
-        // Either the lease is lost, or the namespace is no longer what it was at the submission.
-        Err(registry_db::DbError::Stale | registry_db::DbError::NotFound) => {
-            jobs::assert_held(&mut conn, run.job.lease).await?;
-            return Err(not_verified());
+        // Only a namespace that is seen not to be verified refuses the package; otherwise it is the lease that has run out.
+        Err(DbError::Stale | DbError::NotFound) => {
+            return match registries::get(&mut conn, run.work.organization, namespace).await {
+                Ok(RegistryNamespace { state: NamespaceState::Verified, .. }) => Err(JobError::LeaseLost.into()),
+                Ok(_) | Err(DbError::NotFound) => Err(not_verified()),
+                Err(error) => Err(error.into()),
+            };
         }
         Err(error) => return Err(error.into()),
     };
@@ -80,8 +86,8 @@ pub(super) async fn resolve(
     let started = Utc::now();
     let pinned: Option<Resolved> = run.learned(IntakeStep::Resolve);
     // A tag may have moved since: an intake judges one digest only.
-    let target = match pinned {
-        Some(Resolved { digest }) => ImageReference { digest: Some(digest), ..reference.clone() },
+    let target = match &pinned {
+        Some(Resolved { digest }) => ImageReference { digest: Some(digest.clone()), ..reference.clone() },
         None => reference.clone(),
     };
     let image = image::resolve(&access.registry, &target)
@@ -96,10 +102,12 @@ pub(super) async fn resolve(
         total_size: image.total_size(),
     });
     let check = CheckResult::pass(CheckName::Image, evidence(reference, &image));
-    let resolved = Resolved { digest: root.digest.clone() };
-    let checks = std::slice::from_ref(&check);
-    let beginning = [IntakeStep::Verify, IntakeStep::Transfer];
-    run.record((IntakeStep::Resolve, started), &resolved, checks, &beginning, Some(&root.digest)).await?;
+    if pinned.is_none() {
+        let resolved = Resolved { digest: root.digest.clone() };
+        let checks = std::slice::from_ref(&check);
+        let beginning = [IntakeStep::Verify, IntakeStep::Transfer];
+        run.record((IntakeStep::Resolve, started), &resolved, checks, &beginning, Some(&root.digest)).await?;
+    }
     case.recorded.push(check.name);
     case.checks.push(check);
     Ok(image)

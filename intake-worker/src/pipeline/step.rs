@@ -48,6 +48,7 @@ impl StepEnd for JobError {
         match self {
             Self::LeaseLost => "lease_lost",
             Self::Outage { .. } => "outage",
+            Self::Away { .. } => "away",
             Self::Internal { .. } => "internal",
         }
     }

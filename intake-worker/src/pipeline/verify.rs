@@ -46,6 +46,7 @@ pub(super) async fn verify(run: &Run<'_>, access: &SourceAccess, image: &ImageTr
     if let Some(verified) = run.learned(IntakeStep::Verify) {
         return Ok(verified);
     }
+    run.at("verify", "begin").await;
     let started = Utc::now();
     let subjects = Subjects::of(image);
     let roots = &run.pipeline.trust_roots;

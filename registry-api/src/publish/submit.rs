@@ -124,7 +124,7 @@ async fn accept(
     let answer = if dry_run {
         judge_only(&mut conn, &new, &organization).await?
     } else {
-        transaction(&mut conn, async |conn| submit_once(conn, &new, &organization, key).await).await?
+        submit_and_commit(&mut conn, &new, &organization, key).await?
     };
     Ok(respond(&answer))
 }
@@ -221,6 +221,22 @@ fn submission(
         request_id: request_id.0,
         max_open_intakes: state.limits.open_intakes,
     })
+}
+
+async fn submit_and_commit(
+    conn: &mut Connection,
+    new: &NewSubmission,
+    organization: &MemberOrganization,
+    key: Option<RequestKey<'_>>,
+) -> Result<StoredAnswer, Problem> {
+    let answer = transaction(conn, async |conn| {
+        let answer = submit_once(conn, new, organization, key).await?;
+        fail_points::reach("publish", "commit", organization.id.0).await;
+        Ok::<_, Problem>(answer)
+    })
+    .await?;
+    fail_points::reach("publish", "committed", organization.id.0).await;
+    Ok(answer)
 }
 
 /// Submits, unless the same request was answered before.

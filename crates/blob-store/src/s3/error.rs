@@ -16,7 +16,8 @@ where
         (Some("NoSuchKey" | "NotFound"), _) => BlobError::NotFound,
         (Some("InvalidRange"), _) | (_, Some(416)) => BlobError::Range,
         (Some("SlowDown" | "RequestTimeout" | "ServiceUnavailable" | "InternalError"), _)
-        | (_, None | Some(408 | 429 | 500..)) => BlobError::Unavailable(Box::new(error)),
+        | (_, None | Some(408 | 429 | 500 | 502..)) => BlobError::Unavailable(Box::new(error)),
+        // Also 501: what a server cannot do, no waiting will make it do.
         (_, Some(_)) => BlobError::Refused(Box::new(error)),
     }
 }

@@ -25,6 +25,8 @@ pub struct ServerSettings {
     /// `false` skips every fsync: only for tests.
     pub durable: bool,
     pub max_connections: u32,
+    /// Loopback port; `None` takes a free one.
+    pub port: Option<u16>,
 }
 
 /// A running server. Stop it with [`PrivatePostgres::stop`]; if this process dies, a watchdog stops it.
@@ -46,7 +48,7 @@ struct ServerUser {
 }
 
 impl PrivatePostgres {
-    /// Prepares the folder if it is new, starts the server on a free loopback port and waits until it answers.
+    /// Prepares the folder if it is new, starts the server on its loopback port and waits until it answers.
     ///
     /// # Errors
     /// When the folder cannot be prepared or the server does not come up; the text names the log.
@@ -212,7 +214,10 @@ async fn start_server(
 ) -> Result<(Child, u16), PostgresError> {
     let mut attempt = 1;
     loop {
-        let port = free_port().map_err(PostgresError::io("find a free port for", &settings.folder))?;
+        let port = match settings.port {
+            Some(port) => port,
+            None => free_port().map_err(PostgresError::io("find a free port for", &settings.folder))?,
+        };
         let mut server = spawn_server(binaries, settings, user, port)?;
         match wait_until_ready(binaries, settings, &mut server, port).await {
             Ok(()) => return Ok((server, port)),

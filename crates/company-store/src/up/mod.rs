@@ -140,8 +140,12 @@ impl Database {
         }
         let failed = |e: crate::postgres::PostgresError| CommandError::Failed(e.into());
         let binaries = Binaries::find(&folder.join("postgres-programs")).await.map_err(failed)?;
-        let server =
-            ServerSettings { folder: folder.join("postgres"), durable: true, max_connections: DATABASE_CONNECTIONS };
+        let server = ServerSettings {
+            folder: folder.join("postgres"),
+            durable: true,
+            max_connections: DATABASE_CONNECTIONS,
+            port: None,
+        };
         Ok(Self::Private(Box::new(PrivatePostgres::start(binaries, server).await.map_err(failed)?)))
     }
 

@@ -8,7 +8,7 @@ use registry_types::advisory::Finding;
 use registry_types::component::Component;
 use registry_types::digest::Digest;
 use registry_types::ids::VersionId;
-use registry_types::intake::{CheckResult, IntakeState};
+use registry_types::intake::{CheckName, CheckResult, IntakeState};
 use registry_types::package::VersionState;
 use registry_types::rejection_code::RejectionCode;
 use registry_types::verdict::Decision;
@@ -19,7 +19,7 @@ use crate::audit::{self, Actor, Entry};
 use crate::content::{self, LinkedManifest, NewManifest};
 use crate::evidence::SbomFormat;
 use crate::jobs::{self, ClaimedJob, Lease};
-use crate::schema::{components, findings, intakes, version_documents, versions};
+use crate::schema::{components, findings, intake_checks, intakes, version_documents, versions};
 use crate::verdicts::{self, NewVerdict};
 use crate::{Connection, DbError, DbResult, durable, listing, rejudgement};
 
@@ -54,6 +54,8 @@ pub struct Ending {
     /// Steps that only compute, and their checks: they were not recorded before.
     pub steps: Vec<StepRecord>,
     pub checks: Vec<CheckResult>,
+    /// Checks that were recorded with their step.
+    pub recorded: Vec<CheckName>,
     pub content: NewContent,
     pub components: Vec<Component>,
     pub findings: Vec<Finding>,
@@ -65,12 +67,14 @@ pub struct Ending {
 /// Ends an intake with its decision. Call in a transaction; nothing of it is visible before.
 ///
 /// # Errors
-/// [`DbError::Stale`] when the lease is lost or the version or the intake is no longer in the state it was worked on in.
+/// [`DbError::Stale`] when the lease is lost, when the version or the intake is no longer in the state it was worked on in,
+/// or when a crash of the database has forgotten a step: another attempt takes it again.
 pub async fn decide(conn: &mut Connection, lease: Lease, work: &IntakeWork, ending: &Ending) -> DbResult<()> {
     durable(conn).await?;
     jobs::finish(conn, lease).await?;
     settle_version(conn, work, ending).await?;
     settle_intake(conn, work, ending).await?;
+    demand_recorded(conn, work, &ending.recorded).await?;
     replace_scan_results(conn, work.version, ending).await?;
     replace_content(conn, work, ending).await?;
     upsert_steps(conn, work.id, &ending.steps).await?;
@@ -213,6 +217,14 @@ async fn settle_intake(conn: &mut Connection, work: &IntakeWork, ending: &Ending
             .execute(conn)
             .await?,
     )
+}
+
+async fn demand_recorded(conn: &mut Connection, work: &IntakeWork, names: &[CheckName]) -> DbResult<()> {
+    let of_intake = intake_checks::table.filter(intake_checks::intake_id.eq(work.id.0));
+    let names: Vec<&str> = names.iter().map(|name| name.as_str()).collect();
+    let expected = names.len() as i64;
+    let recorded: i64 = of_intake.filter(intake_checks::name.eq_any(names)).count().get_result(conn).await?;
+    if recorded == expected { Ok(()) } else { Err(DbError::Stale) }
 }
 
 /// Components, findings and documents: those of an earlier, rejected intake of the same version go.

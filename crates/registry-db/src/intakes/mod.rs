@@ -11,4 +11,4 @@ pub(crate) use decide::replace_findings;
 pub use decide::{Document, Ending, NewContent, decide, fail};
 pub use read::{Event, Intake, IntakeSummary, StepTiming, checks, events_after, get, latest_of_version, list, steps};
 pub(crate) use work::insert_event;
-pub use work::{EventKind, IntakeWork, StepRecord, append_event, load, record_steps, start};
+pub use work::{EventKind, IntakeWork, StepRecord, append_event, load, longest_running, record_steps, start};

@@ -2,9 +2,11 @@
 //! cannot write any more.
 
 use std::collections::HashMap;
+use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use diesel::prelude::*;
+use diesel::sql_types::{Double, Jsonb, Nullable, Timestamptz, Uuid as SqlUuid};
 use diesel::upsert::excluded;
 use diesel_async::RunQueryDsl;
 use registry_types::digest::Digest;
@@ -19,8 +21,8 @@ use serde_json::{Value, json};
 
 use crate::error::stored;
 use crate::jobs::{self, Lease};
-use crate::schema::{intake_checks, intake_events, intake_steps, intakes, organizations, packages, versions};
-use crate::{Connection, DbError, DbResult};
+use crate::schema::{intake_checks, intake_steps, intakes, organizations, packages, versions};
+use crate::{Connection, DbError, DbResult, durable};
 
 text_enum! {
     /// Kinds of an intake's events, in the words of the server-sent events.
@@ -136,14 +138,18 @@ pub async fn load(conn: &mut Connection, id: IntakeId) -> DbResult<IntakeWork> {
 /// [`DbError::Stale`] when the lease is lost or the intake has ended.
 pub async fn start(conn: &mut Connection, lease: Lease, id: IntakeId, profile: Profile) -> DbResult<()> {
     jobs::assert_held(conn, lease).await?;
-    let open = [IntakeState::Queued.as_str(), IntakeState::Running.as_str()];
-    let started = diesel::update(intakes::table.filter(intakes::id.eq(id.0)).filter(intakes::state.eq_any(open)))
+    let in_state =
+        |state: IntakeState| intakes::table.filter(intakes::id.eq(id.0)).filter(intakes::state.eq(state.as_str()));
+    let is_running = diesel::update(in_state(IntakeState::Running)).set(intakes::profile.eq(profile.as_str()));
+    if is_running.execute(conn).await? == 1 {
+        // An earlier attempt told of it.
+        return Ok(());
+    }
+    let started = diesel::update(in_state(IntakeState::Queued))
         .set((
             intakes::state.eq(IntakeState::Running.as_str()),
             intakes::profile.eq(profile.as_str()),
-            intakes::started_at.eq(diesel::dsl::sql::<diesel::sql_types::Nullable<diesel::sql_types::Timestamptz>>(
-                "coalesce(started_at, now())",
-            )),
+            intakes::started_at.eq(diesel::dsl::now.into_sql::<Nullable<Timestamptz>>()),
         ))
         .execute(conn)
         .await?;
@@ -153,9 +159,26 @@ pub async fn start(conn: &mut Connection, lease: Lease, id: IntakeId, profile: P
     insert_event(conn, id, EventKind::State, json!({ "state": IntakeState::Running })).await
 }
 
+/// For how long the oldest intake under way has been so; `None` when none is.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn longest_running(conn: &mut Connection) -> DbResult<Option<Duration>> {
+    #[derive(QueryableByName)]
+    struct Age {
+        #[diesel(sql_type = Nullable<Double>)]
+        seconds: Option<f64>,
+    }
+    let oldest = "SELECT extract(epoch FROM now() - min(started_at))::float8 AS seconds FROM intakes \
+                  WHERE state = 'running'";
+    let age: Age = diesel::sql_query(oldest).get_result(conn).await?;
+    Ok(age.seconds.map(|seconds| Duration::from_secs_f64(seconds.max(0.0))))
+}
+
 /// Records finished steps with their checks, and the steps that begin now. Call in a transaction.
 ///
-/// `digest` is the pinned digest, when it has just become known.
+/// `digest` is the pinned digest, when it has just become known. Its commit waits for the disk: forgotten and pinned anew it
+/// could be another one, and what later steps learned would not be about it.
 ///
 /// # Errors
 /// [`DbError::Stale`] when the lease is lost.
@@ -168,6 +191,9 @@ pub async fn record_steps(
     digest: Option<&Digest>,
 ) -> DbResult<()> {
     jobs::assert_held(conn, lease).await?;
+    if digest.is_some() {
+        durable(conn).await?;
+    }
     upsert_steps(conn, id, records).await?;
     let checks: Vec<_> = records.iter().flat_map(|record| &record.checks).collect();
     record_checks(conn, id, &checks).await?;
@@ -267,17 +293,28 @@ pub(crate) async fn insert_event(conn: &mut Connection, id: IntakeId, kind: Even
     insert_events(conn, id, [(kind, data)]).await
 }
 
+/// The intake's row is locked first, until the caller commits: ids then grow in the order of the commits, and whoever has read
+/// up to an id has missed nothing below it.
+const INSERT_EVENTS: &str = "\
+    WITH intake AS (SELECT id FROM intakes WHERE id = $1 FOR NO KEY UPDATE) \
+    INSERT INTO intake_events (intake_id, kind, data) \
+    SELECT intake.id, event->>'kind', event->'data' \
+    FROM intake, jsonb_array_elements($2) WITH ORDINALITY AS events (event, position) ORDER BY position";
+
 async fn insert_events(
     conn: &mut Connection,
     id: IntakeId,
     events: impl IntoIterator<Item = (EventKind, Value)>,
 ) -> DbResult<()> {
-    let rows: Vec<_> = events
-        .into_iter()
-        .map(|(kind, data)| {
-            (intake_events::intake_id.eq(id.0), intake_events::kind.eq(kind.as_str()), intake_events::data.eq(data))
-        })
-        .collect();
-    diesel::insert_into(intake_events::table).values(rows).execute(conn).await?;
+    let events: Vec<_> =
+        events.into_iter().map(|(kind, data)| json!({ "kind": kind.as_str(), "data": data })).collect();
+    if events.is_empty() {
+        return Ok(());
+    }
+    diesel::sql_query(INSERT_EVENTS)
+        .bind::<SqlUuid, _>(id.0)
+        .bind::<Jsonb, _>(Value::from(events))
+        .execute(conn)
+        .await?;
     Ok(())
 }

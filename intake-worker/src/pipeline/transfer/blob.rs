@@ -4,6 +4,7 @@ use blob_store::ObjectKey;
 use image_scan::archive::{ArchiveError, LayerCompression, LayerLimits, LayerPass};
 use image_scan::catalog::{ANALYZER_VERSION, LayerCatalog};
 use registry_db::content::{self, NewCatalog};
+use registry_db::jobs;
 use registry_db::{transaction, transfers};
 use registry_types::digest::{Digest, Hasher};
 use registry_types::intake::{CheckName, Reason};
@@ -119,6 +120,10 @@ async fn read_layer(
 ) -> Result<LayerCatalog, StepError> {
     let slots = &run.pipeline.layer_slots;
     let _slot = slots.acquire().await.map_err(|e| JobError::internal("layer slots")(Box::new(e)))?;
+    if !is_held {
+        // What cannot be kept need not be read.
+        run.pipeline.blobs.head(&key(descriptor)).await?;
+    }
     let pass = Consumer::start(move |chunks| catalog_layer(compression, chunks));
     let upload =
         if is_held { Staged::nothing() } else { Staged::new(run.pipeline.blobs.upload(&key(descriptor)).await?) };
@@ -128,8 +133,11 @@ async fn read_layer(
         None => return Err(JobError::internal("layer pass")("no catalog was made".into()).into()),
     };
     let catalog = cataloged.map_err(|error| StepError::of_archive(&descriptor.digest, &error))?;
+    run.at("layer", "read").await;
     stored.complete().await?;
+    run.at("layer", "stored").await;
     record(run, descriptor, &catalog).await?;
+    run.at("layer", "committed").await;
     Ok(catalog)
 }
 
@@ -218,9 +226,12 @@ async fn record(run: &Run<'_>, descriptor: &Descriptor, catalog: &LayerCatalog) 
         content::insert_blobs(conn, &[row(descriptor)]).await?;
         content::insert_catalog(conn, &new).await?;
         content::record_shown(conn, run.work.organization, std::slice::from_ref(&descriptor.digest)).await?;
-        transfers::end(conn, run.work.organization, &descriptor.digest, run.job.lease).await
+        transfers::end(conn, run.work.organization, &descriptor.digest, run.job.lease).await?;
+        run.at("layer", "commit").await;
+        Ok::<_, registry_db::DbError>(())
     })
     .await?;
+    jobs::progressed(&mut conn, run.job.lease).await?;
     Ok(())
 }
 

@@ -63,6 +63,7 @@ pub(super) async fn transfer(run: &Run<'_>, access: &SourceAccess, image: &Image
         let catalogs = held_catalogs(run, &layer_digests(image)).await?;
         return Ok(Layers { catalogs, summary });
     }
+    run.at("transfer", "begin").await;
     let started = Utc::now();
     let plan = plan(image)?;
     let held = Held::load(run, &plan).await?;
