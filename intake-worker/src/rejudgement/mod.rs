@@ -145,6 +145,9 @@ impl<'a> Round<'a> {
     }
 
     async fn mark(&self, versions: &[VersionId]) -> Result<(), JobError> {
+        if versions.is_empty() {
+            return Ok(());
+        }
         let mut conn = self.pipeline.pool.get().await?;
         let number = self.snapshot.number;
         transaction(&mut conn, async |conn| rejudgement::mark_judged(conn, self.job.lease, number, versions).await)

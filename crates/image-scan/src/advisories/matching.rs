@@ -149,19 +149,20 @@ fn tracked_id(id: &str) -> &str {
     }
 }
 
+/// A kernel has thousands of advisories: each hit is joined by its ids, not compared with every problem.
 fn group_by_problem(hits: Vec<Hit<'_>>) -> Vec<Problem<'_>> {
-    let mut problems: Vec<Problem<'_>> = Vec::new();
+    let mut problems: Vec<Option<Problem<'_>>> = Vec::new();
+    let mut places = HashMap::<&str, usize>::new();
     for hit in hits {
         let mut joined = Problem { ids: hit.ids(), hits: vec![hit], notices: BTreeSet::new() };
-        let (same, others): (Vec<_>, Vec<_>) = problems.into_iter().partition(|p| !p.ids.is_disjoint(&joined.ids));
-        for problem in same {
-            joined.ids.extend(problem.ids);
-            joined.hits.extend(problem.hits);
+        let same: BTreeSet<usize> = joined.ids.iter().filter_map(|id| places.get(id).copied()).collect();
+        for problem in same.into_iter().filter_map(|place| problems[place].take()) {
+            joined.absorb(problem);
         }
-        problems = others;
-        problems.push(joined);
+        places.extend(joined.ids.iter().map(|id| (*id, problems.len())));
+        problems.push(Some(joined));
     }
-    problems
+    problems.into_iter().flatten().collect()
 }
 
 /// Leaves out update notices all of whose problems are reported by themselves, as long as no severity gets lost by it.
@@ -189,6 +190,11 @@ fn without_covered_notices(problems: Vec<Problem<'_>>) -> Vec<Problem<'_>> {
 }
 
 impl Problem<'_> {
+    fn absorb(&mut self, other: Self) {
+        self.ids.extend(other.ids);
+        self.hits.extend(other.hits);
+    }
+
     fn severity(&self) -> Severity {
         self.hits.iter().map(|hit| hit.advisory.severity).reduce(Severity::worse).unwrap_or(Severity::Unknown)
     }
@@ -353,6 +359,18 @@ pub(super) mod tests {
             ["DEBIAN-CVE-2023-1", "DSA-2-1"],
             "no severity gets lost"
         );
+    }
+
+    #[test]
+    fn thousands_of_advisories_about_one_component_are_joined_by_their_ids() {
+        let component = component(Ecosystem::Debian, "12", "s", "1-1");
+        let cve = |n: usize| format!("CVE-2024-{n}");
+        let entries = (0..20_000).map(|n| debian(&format!("DEBIAN-{}", cve(n)), Severity::Medium, &[]));
+        let others = (0..20_000).map(|n| debian(&format!("OTHER-{n}"), Severity::Low, &[&cve(n)]));
+        let about: Vec<_> = entries.chain(others).collect();
+        let result = match_components(&[component], &about);
+        assert_eq!(result.findings.len(), 20_000);
+        assert!(result.findings.iter().all(|finding| finding.aliases.len() == 2));
     }
 
     #[test]
