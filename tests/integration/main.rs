@@ -7,6 +7,7 @@ mod blob_store;
 mod crash;
 mod documents;
 mod fixtures;
+mod fuzz_seeds;
 mod hostile_layers;
 mod hostile_registries;
 mod index;

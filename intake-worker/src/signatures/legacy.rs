@@ -26,7 +26,10 @@ pub(super) enum LegacySignature {
 }
 
 /// Checks that `payload` is a cosign signature of `subject`.
-pub(super) fn check_payload(payload: &[u8], subject: &Digest) -> Result<(), String> {
+///
+/// # Errors
+/// When it is not, with the reason in words.
+pub fn check_payload(payload: &[u8], subject: &Digest) -> Result<(), String> {
     let payload = statement::parse(payload)?;
     let text = |pointer: &str| payload.pointer(pointer).and_then(Value::as_str).unwrap_or_default();
     if text("/critical/type") != "cosign container image signature" {

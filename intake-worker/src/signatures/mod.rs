@@ -6,7 +6,7 @@
 
 mod discovery;
 mod judgement;
-mod legacy;
+pub mod legacy;
 mod report;
 mod statement;
 pub mod verifier;

@@ -6,7 +6,7 @@ use super::error::SourceError;
 
 /// The schemes that registries use, by preference.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Challenge {
+pub enum Challenge {
     /// A token from `realm` (Docker token authentication).
     Bearer {
         realm: String,
@@ -17,7 +17,10 @@ pub(super) enum Challenge {
 
 impl Challenge {
     /// Bearer before Basic; schemes we do not speak are passed over.
-    pub(super) fn of(headers: &HeaderMap) -> Result<Option<Self>, SourceError> {
+    ///
+    /// # Errors
+    /// When a header is longer than 4 KiB or cannot be read for sure.
+    pub fn of(headers: &HeaderMap) -> Result<Option<Self>, SourceError> {
         let malformed = || SourceError::Protocol("malformed WWW-Authenticate header".to_owned());
         let mut basic = None;
         for value in headers.get_all(WWW_AUTHENTICATE) {

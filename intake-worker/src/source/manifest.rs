@@ -125,7 +125,10 @@ pub enum ManifestError {
 
 impl RawManifest {
     /// Reads `bytes`, which `digest` has been checked or computed for. `content_type` is the header as sent.
-    pub(super) fn read(bytes: Bytes, digest: Digest, content_type: Option<&str>) -> Result<Self, ManifestError> {
+    ///
+    /// # Errors
+    /// When it is no image manifest or index, or clients could read it in two ways.
+    pub fn read(bytes: Bytes, digest: Digest, content_type: Option<&str>) -> Result<Self, ManifestError> {
         let limit = usize::try_from(limits::MAX_MANIFEST_BYTES).unwrap_or(usize::MAX);
         let value = parse_strict_up_to(&bytes, limit).map_err(|errors| {
             let first = errors.first();

@@ -21,6 +21,7 @@ mod transport;
 pub use address::NameLookup;
 pub use auth::{Credential, CredentialError};
 pub use blob::BlobStream;
+pub use challenge::Challenge;
 pub use client::{SourceClient, SourceSettings};
 pub use error::{FailureClass, OciErrorCode, SourceError};
 pub use manifest::RawManifest;
