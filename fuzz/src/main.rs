@@ -16,8 +16,8 @@ static TARGET: LazyLock<fn(&[u8])> = LazyLock::new(|| {
 });
 
 #[cfg(feature = "worker")]
-const WORKER_TARGETS: &[(&str, fn(&[u8]))] = worker_targets::TARGETS;
+const WORKER_TARGETS: &[targets::Target] = worker_targets::TARGETS;
 #[cfg(not(feature = "worker"))]
-const WORKER_TARGETS: &[(&str, fn(&[u8]))] = &[];
+const WORKER_TARGETS: &[targets::Target] = &[];
 
 fuzz_target!(|data: &[u8]| TARGET(data));

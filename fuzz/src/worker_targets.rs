@@ -7,8 +7,10 @@ use intake_worker::source::{Challenge, RawManifest};
 use registry_types::digest::Digest;
 use reqwest::header::{HeaderMap, HeaderValue, WWW_AUTHENTICATE};
 
-/// The worker's targets, as those of the pure crates.
-pub(crate) const TARGETS: &[(&str, fn(&[u8]))] =
+use super::targets::Target;
+
+/// The worker's targets.
+pub(crate) const TARGETS: &[Target] =
     &[("challenge", challenge), ("manifest", manifest), ("cosign_payload", cosign_payload), ("bundle", bundle)];
 
 /// A header value per line.

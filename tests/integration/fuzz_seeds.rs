@@ -7,12 +7,11 @@ mod targets;
 #[path = "../../fuzz/src/worker_targets.rs"]
 mod worker_targets;
 
-/// Of each seed; `FUZZ_MUTATIONS` asks for more.
-const MUTATIONS: u64 = 60;
+/// Of each seed.
+const MUTATIONS: u64 = 500;
 
 #[test]
 fn every_target_holds_on_its_seeds() {
-    let mutations = std::env::var("FUZZ_MUTATIONS").map_or(MUTATIONS, |count| count.parse().unwrap());
     let seeds = Path::new(env!("CARGO_MANIFEST_DIR")).join("../fuzz/seeds");
     let targets: Vec<_> = targets::TARGETS.iter().chain(worker_targets::TARGETS).collect();
     assert_eq!(std::fs::read_dir(&seeds).unwrap().count(), targets.len(), "a folder of seeds for each target");
@@ -23,7 +22,7 @@ fn every_target_holds_on_its_seeds() {
         for file in files {
             let seed = std::fs::read(&file).unwrap();
             target(&seed);
-            for number in 0..mutations {
+            for number in 0..MUTATIONS {
                 let input = mutated(&seed, number);
                 let outcome = std::panic::catch_unwind(|| target(&input));
                 assert!(outcome.is_ok(), "{name} on {} changed {number}: {}", file.display(), input.escape_ascii());

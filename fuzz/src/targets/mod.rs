@@ -7,8 +7,11 @@ mod layers;
 mod names;
 mod versions;
 
-/// The targets of the pure crates by their names, which are also the folders of their seeds.
-pub(crate) const TARGETS: &[(&str, fn(&[u8]))] = &[
+/// A target and its name, which is also the folder of its seeds.
+pub(crate) type Target = (&'static str, fn(&[u8]));
+
+/// The targets of the pure crates.
+pub(crate) const TARGETS: &[Target] = &[
     ("reference", names::reference),
     ("pattern", names::pattern),
     ("tar_pass", layers::tar_pass),
