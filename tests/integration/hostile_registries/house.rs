@@ -15,7 +15,6 @@ use store_tests::hostile_registry::{HostileRegistry, Venue};
 use store_tests::process::ChildProcess;
 use store_tests::store::{Organization, Store, module_manifest, text};
 use tokio_postgres::Client;
-use uuid::Uuid;
 
 use super::SIDE_BY_SIDE;
 use super::canary::{Canary, files_below, token_of};
@@ -57,6 +56,20 @@ pub(super) struct Ended {
     elsewhere_untouched: bool,
 }
 
+/// An attempt is counted at the claim, and the job's row goes with its end: what is told of an intake does not say how many
+/// there were.
+const COUNT_ATTEMPTS: &str = "
+    CREATE TABLE counted_attempts (intake text NOT NULL);
+    CREATE FUNCTION count_attempt() RETURNS trigger LANGUAGE plpgsql AS $$
+    BEGIN
+        INSERT INTO counted_attempts VALUES (NEW.payload ->> 'intake');
+        RETURN NULL;
+    END
+    $$;
+    CREATE TRIGGER jobs_count_attempt AFTER UPDATE ON jobs FOR EACH ROW
+    WHEN (NEW.kind = 'intake' AND NEW.attempt > OLD.attempt) EXECUTE FUNCTION count_attempt();
+";
+
 impl House {
     /// A store whose worker is quick to give up.
     pub(super) async fn open() -> Self {
@@ -77,6 +90,7 @@ impl House {
         };
         let _api = store.move_to_api_process(Path::new(API)).await;
         let database = store.database.connect().await;
+        database.batch_execute(COUNT_ATTEMPTS).await.unwrap();
         let key = VerdictKey::from_pem(&VerdictKey::generate_pem().unwrap()).unwrap();
         Self { store, database, canary: Canary::new(), key: Arc::new(key), heard: Mutex::default(), _api }
     }
@@ -190,11 +204,9 @@ impl House {
         problems
     }
 
-    /// Every attempt begins with the event that the intake runs.
     async fn attempts_of(&self, intake: &Value) -> i64 {
-        let id: Uuid = text(&intake["id"]).parse().unwrap();
-        let begun = "SELECT count(*) FROM intake_events WHERE intake_id = $1 AND data->>'state' = 'running'";
-        self.database.query_one(begun, &[&id]).await.unwrap().get(0)
+        let counted = "SELECT count(*) FROM counted_attempts WHERE intake = $1";
+        self.database.query_one(counted, &[&text(&intake["id"])]).await.unwrap().get(0)
     }
 
     /// What the world sees of the package: all of it when it is active, else nothing.
