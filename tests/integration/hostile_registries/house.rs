@@ -379,7 +379,7 @@ impl Ended {
         if self.expected == Expected::Active && !here.iter().any(|r| r.header("authorization") == Some(&allowed[0])) {
             problems.push("the credential did not arrive where it belongs".to_owned());
         }
-        let most = REQUESTS * usize::try_from(ATTEMPTS).unwrap();
+        let most = REQUESTS * usize::try_from(2 * ATTEMPTS).unwrap();
         if here.len() > most {
             problems.push(format!("{} requests", here.len()));
         }
