@@ -73,7 +73,7 @@ start_fresh_store() {
 }
 
 now() { date +%s%N; }
-seconds_since() { awk -v from="$1" -v to="$(now)" 'BEGIN { printf "%.3f", (to - from) / 1e9 }'; }
+seconds_since() { awk -v from="$1" -v to="$(now)" 'BEGIN { printf "%.3f\n", (to - from) / 1e9 }'; }
 median() { sort -n | awk '{ v[NR] = $1 } END { print (NR % 2) ? v[(NR + 1) / 2] : (v[NR / 2] + v[NR / 2 + 1]) / 2 }'; }
 
 # publish SIZE VERSION: seconds from the publish call to the verdict.
