@@ -148,7 +148,7 @@ impl Worker {
         match error {
             JobError::LeaseLost => return Err(JobError::LeaseLost),
             JobError::Away { .. } => {
-                tracing::warn!(job = %job.lease.job, kind = %job.kind, attempt = job.lease.attempt, error = error.chain(), "attempt postponed");
+                tracing::warn!(error = error.chain(), "attempt postponed");
                 queue::postpone(&mut *self.pool.get().await?, job.lease, &error.chain(), delay).await?;
                 return Ok("postponed");
             }

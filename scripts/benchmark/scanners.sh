@@ -74,7 +74,7 @@ measure_scanners() {
 
 # The second column of ratios leaves Trivy's secrets out, as the way with Syft does.
 scanner_row() {
-    local copy trivy syft vuln intake next next_old
+    local column copy trivy syft vuln intake next next_old
     for column in copy trivy syft vuln intake next; do declare "$column=$(median <"$home/$column.times")"; done
     next_old=$(echo "$(median <"$home/nextcopy.times") $(median <"$home/nexttrivy.times")" | sum)
     printf '%8s %8s %8s %8s %8s %8s %11sx %15sx %14s %12s\n' "$1" "$copy" "$trivy" "$syft" "$vuln" "$intake" \

@@ -27,6 +27,9 @@ async fn a_worker_tells_of_its_steps_layers_verdicts_and_queue() {
     for line in [
         r#"intake_worker_step_duration_seconds_count{step="resolve",outcome="done"} 2"#,
         r#"intake_worker_step_duration_seconds_count{step="transfer",outcome="done"} 2"#,
+        r#"intake_worker_step_duration_seconds_count{step="manifest",outcome="done"} 2"#,
+        r#"intake_worker_step_duration_seconds_count{step="ui",outcome="done"} 2"#,
+        r#"intake_worker_step_duration_seconds_count{step="policy",outcome="done"} 2"#,
         r#"intake_worker_step_duration_seconds_count{step="decide",outcome="done"} 2"#,
         // The base is read once, the modules' own layers each.
         r#"intake_worker_layers_total{from="read"} 3"#,

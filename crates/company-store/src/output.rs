@@ -1,10 +1,33 @@
 //! What commands print: text for people, JSON for programs.
 
-use std::io::IsTerminal as _;
+use std::fmt;
+use std::io::{ErrorKind, IsTerminal as _, Write as _};
 
 use serde_json::Value;
 
-use crate::exit::CommandError;
+use crate::exit::{CommandError, Exit};
+
+/// `println!` for commands: a reader that has seen enough (`company-store … | head`) ends the program without a panic.
+macro_rules! outln {
+    ($($text:tt)*) => {
+        $crate::output::write(format_args!("{}\n", format_args!($($text)*)))
+    };
+}
+pub(crate) use outln;
+
+/// Writes to standard output. When nobody reads it any more, the program ends with the status that the shell knows for
+/// that (128 + SIGPIPE): it has not done what was asked, so it is no success.
+pub(crate) fn write(text: fmt::Arguments<'_>) {
+    const NOBODY_READS: i32 = 141;
+    match std::io::stdout().lock().write_fmt(text) {
+        Ok(()) => {}
+        Err(error) if error.kind() == ErrorKind::BrokenPipe => std::process::exit(NOBODY_READS),
+        Err(error) => {
+            eprintln!("error: cannot write to standard output: {error}");
+            std::process::exit(Exit::Failure as i32)
+        }
+    }
+}
 
 /// Decides between text and JSON.
 #[derive(Debug, Clone, Copy)]
@@ -25,7 +48,7 @@ impl Output {
     pub fn show(self, value: &Value, text: impl FnOnce(&Value)) -> Result<(), CommandError> {
         if self.json {
             let json = serde_json::to_string_pretty(value).map_err(anyhow::Error::from)?;
-            println!("{json}");
+            outln!("{json}");
         } else {
             text(value);
         }
@@ -35,7 +58,7 @@ impl Output {
     /// A line about what is going on, for people only.
     pub fn note(self, line: &str) {
         if !self.json {
-            println!("{line}");
+            outln!("{line}");
         }
     }
 
@@ -68,7 +91,7 @@ pub fn table(headings: &[&str], rows: &[Vec<String>]) {
     }
     let print = |cells: Vec<&str>| {
         let padded = cells.iter().zip(&widths).map(|(cell, width)| format!("{cell:<width$}"));
-        println!("{}", padded.collect::<Vec<_>>().join("  ").trim_end());
+        outln!("{}", padded.collect::<Vec<_>>().join("  ").trim_end());
     };
     print(headings.to_vec());
     for row in rows {

@@ -248,17 +248,7 @@ pub async fn finish(conn: &mut Connection, lease: Lease) -> DbResult<()> {
 /// # Errors
 /// [`DbError::Stale`] when the lease is lost.
 pub async fn retry(conn: &mut Connection, lease: Lease, error: &str, delay: Duration) -> DbResult<()> {
-    let released = diesel::sql_query(
-        "UPDATE jobs SET locked_until = NULL, locked_by = NULL, last_error = $3, \
-         run_after = now() + make_interval(secs => $4) WHERE id = $1 AND attempt = $2",
-    )
-    .bind::<sql_types::Uuid, _>(uuid::Uuid::from(lease.job))
-    .bind::<sql_types::Integer, _>(lease.attempt)
-    .bind::<sql_types::Text, _>(error)
-    .bind::<sql_types::Double, _>(delay.as_secs_f64())
-    .execute(conn)
-    .await?;
-    held(released)
+    put_back(conn, lease, error, delay, Duration::ZERO).await
 }
 
 /// Puts the job back to be tried again after `delay`, the attempt not counted: what failed is a part of the store itself, not
@@ -267,18 +257,31 @@ pub async fn retry(conn: &mut Connection, lease: Lease, error: &str, delay: Dura
 /// # Errors
 /// [`DbError::Stale`] when the lease is lost.
 pub async fn postpone(conn: &mut Connection, lease: Lease, error: &str, delay: Duration) -> DbResult<()> {
-    let postponed = diesel::sql_query(
+    put_back(conn, lease, error, delay, Duration::from_hours(24)).await
+}
+
+/// The attempt counts once the job is older than `free_until_age`. What is raised is the maximum: lowering the attempt would let
+/// the next claim repeat this lease's number.
+async fn put_back(
+    conn: &mut Connection,
+    lease: Lease,
+    error: &str,
+    delay: Duration,
+    free_until_age: Duration,
+) -> DbResult<()> {
+    let put_back = diesel::sql_query(
         "UPDATE jobs SET locked_until = NULL, locked_by = NULL, last_error = $3, \
-         max_attempts = CASE WHEN created_at > now() - interval '1 day' THEN max_attempts + 1 ELSE max_attempts END, \
+         max_attempts = max_attempts + (created_at > now() - make_interval(secs => $5))::integer, \
          run_after = now() + make_interval(secs => $4) WHERE id = $1 AND attempt = $2",
     )
     .bind::<sql_types::Uuid, _>(uuid::Uuid::from(lease.job))
     .bind::<sql_types::Integer, _>(lease.attempt)
     .bind::<sql_types::Text, _>(error)
     .bind::<sql_types::Double, _>(delay.as_secs_f64())
+    .bind::<sql_types::Double, _>(free_until_age.as_secs_f64())
     .execute(conn)
     .await?;
-    held(postponed)
+    held(put_back)
 }
 
 /// Gives an unfinished job back at a shutdown, claimable at once, the attempt not counted. What is raised is the maximum:

@@ -21,6 +21,7 @@ mod ui;
 mod verify;
 
 use chrono::Utc;
+use package_formats::Descriptor;
 use registry_db::intakes::{self, IntakeWork};
 use registry_db::jobs::ClaimedJob;
 use registry_types::ids::IntakeId;
@@ -29,6 +30,7 @@ use registry_types::rejection_code::RejectionCode;
 
 pub(crate) use context::Pipeline;
 use context::{Case, Run};
+use merge::PlatformImage;
 use step_error::StepError;
 
 use crate::job_error::JobError;
@@ -78,15 +80,26 @@ async fn judge(run: &Run<'_>, case: &mut Case) -> Result<(), StepError> {
     run.step(IntakeStep::Scan, scan::scan(run, case)).await?;
     let started = case.ended(IntakeStep::Scan, started);
     run.at("manifest", "begin").await;
-    let descriptor = manifest::review(run, case, &platforms);
+    let descriptor = run.sure_step(IntakeStep::Manifest, || manifest::review(run, case, &platforms));
     let started = case.ended(IntakeStep::Manifest, started);
     run.at("ui", "begin").await;
-    ui::check(run, case, descriptor.as_ref(), &platforms);
-    let started = case.ended(IntakeStep::Ui, started);
+    run.sure_step(IntakeStep::Ui, || ui::check(run, case, descriptor.as_ref(), &platforms));
+    case.ended(IntakeStep::Ui, started);
+    run.step(IntakeStep::Policy, policy(run, case, descriptor.as_ref(), &platforms)).await
+}
+
+/// What the image holds that a rule forbids: secrets, and permissions beyond those declared.
+async fn policy(
+    run: &Run<'_>,
+    case: &mut Case,
+    descriptor: Option<&Descriptor>,
+    platforms: &[PlatformImage],
+) -> Result<(), StepError> {
+    let started = Utc::now();
     run.at("secrets", "begin").await;
-    secrets::check(run, case, &platforms);
+    secrets::check(run, case, platforms);
     run.at("permissions", "begin").await;
-    permissions::check(run, case, descriptor.as_ref());
+    permissions::check(run, case, descriptor);
     case.ended(IntakeStep::Policy, started);
     Ok(())
 }

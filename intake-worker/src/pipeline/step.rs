@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use registry_types::intake::IntakeStep;
-use tracing::Instrument as _;
+use tracing::{Instrument as _, Span, field};
 
 use super::context::Run;
 use super::step_error::StepError;
@@ -18,9 +18,7 @@ impl Run<'_> {
     where
         E: StepEnd,
     {
-        let bytes = tracing::field::Empty;
-        let span =
-            tracing::info_span!("step", intake = %self.work.id, step = %step, bytes, outcome = tracing::field::Empty);
+        let span = self.step_span(step);
         let started = Instant::now();
         let limit = self.pipeline.step_limits.of(step);
         let result = match tokio::time::timeout(limit, work.instrument(span.clone())).await {
@@ -30,11 +28,29 @@ impl Run<'_> {
                 retry_after: None,
             })),
         };
-        let outcome = result.as_ref().map_or_else(E::outcome, |_| "done");
-        span.record("outcome", outcome);
-        span.in_scope(|| tracing::debug!(took_ms = started.elapsed().as_millis(), "step ended"));
-        self.pipeline.metrics.step_ended(step, outcome, started.elapsed());
+        self.step_ended(step, &span, result.as_ref().map_or_else(E::outcome, |_| "done"), started);
         result
+    }
+
+    /// Carries out a step that waits for nothing and cannot fail: what it finds stands in its checks.
+    pub(super) fn sure_step<T>(&self, step: IntakeStep, work: impl FnOnce() -> T) -> T {
+        let span = self.step_span(step);
+        let started = Instant::now();
+        let result = span.in_scope(work);
+        self.step_ended(step, &span, "done", started);
+        result
+    }
+
+    fn step_span(&self, step: IntakeStep) -> Span {
+        let (bytes, outcome) = (field::Empty, field::Empty);
+        tracing::info_span!("step", intake = %self.work.id, step = %step, bytes, outcome)
+    }
+
+    fn step_ended(&self, step: IntakeStep, span: &Span, outcome: &'static str, started: Instant) {
+        let took = started.elapsed();
+        span.record("outcome", outcome);
+        span.in_scope(|| tracing::debug!(took_ms = took.as_millis(), "step ended"));
+        self.pipeline.metrics.step_ended(step, outcome, took);
     }
 }
 

@@ -7,7 +7,7 @@ use registry_types::ids::IntakeId;
 use registry_types::people::Role;
 use uuid::Uuid;
 
-use super::read::own_intake;
+use super::read::{own_intake, with_steps};
 use super::wire::IntakeDetail;
 use crate::problem::{Problem, ProblemBody, ProblemCode, Problems};
 use crate::rights::{Authenticated, demand_role, organization_of};
@@ -44,6 +44,5 @@ pub(crate) async fn cancel(
         return Err(Problem::new(ProblemCode::Conflict, "the intake has ended; there is nothing to cancel"));
     }
     let intake = intakes::get(&mut conn, id).await?;
-    let steps = intakes::steps(&mut conn, id).await?;
-    Ok(web::Json(IntakeDetail::new(intake, steps)))
+    Ok(web::Json(with_steps(&mut conn, intake).await?))
 }

@@ -46,8 +46,13 @@ pub(crate) async fn get(
     let id = IntakeId(path.into_inner());
     let mut conn = state.pool.get().await?;
     let intake = own_intake(&mut conn, &identity, id).await?;
-    let steps = intakes::steps(&mut conn, id).await?;
-    Ok(web::Json(IntakeDetail::new(intake, steps)))
+    Ok(web::Json(with_steps(&mut conn, intake).await?))
+}
+
+/// The intake as it is answered.
+pub(super) async fn with_steps(conn: &mut Connection, intake: Intake) -> Result<IntakeDetail, Problem> {
+    let steps = intakes::steps(conn, intake.summary.id).await?;
+    Ok(IntakeDetail::new(intake, steps))
 }
 
 /// The intakes of an organization, the newest first

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use crate::cli::Global;
 use crate::commands::operator_pool;
 use crate::exit::{CommandError, Exit};
-use crate::output::{Output, table};
+use crate::output::{Output, outln, table};
 
 #[derive(Debug, Subcommand)]
 pub enum AdvisoriesCommand {
@@ -58,14 +58,14 @@ async fn sync(pool: &Pool, output: Output, args: SyncArgs) -> Result<Exit, Comma
     answer["versions_to_judge"] = json!(status.owed);
     answer["no_longer_covered"] = json!(lost);
     output.show(&answer, |_| {
-        println!("Snapshot {} is in use: {} records from {}.", snapshot.number, snapshot.records, snapshot.source);
+        outln!("Snapshot {} is in use: {} records from {}.", snapshot.number, snapshot.records, snapshot.source);
         if !lost.is_empty() {
-            println!(
+            outln!(
                 "It says nothing any more about {}: versions with such components are quarantined.",
                 lost.join(", ")
             );
         }
-        println!("{}", to_judge(status.owed));
+        outln!("{}", to_judge(status.owed));
     })?;
     Ok(Exit::Success)
 }
@@ -104,11 +104,11 @@ async fn status(pool: &Pool, output: Output) -> Result<Exit, CommandError> {
     });
     output.show(&answer, |_| {
         let Some(used) = &status.in_use else {
-            println!("No advisories are loaded; every scan is unknown.");
+            outln!("No advisories are loaded; every scan is unknown.");
             return;
         };
-        println!("Snapshot {} is in use ({}, {} records).", used.number, used.origin, used.records);
-        println!("{}", to_judge(status.owed));
+        outln!("Snapshot {} is in use ({}, {} records).", used.number, used.origin, used.records);
+        outln!("{}", to_judge(status.owed));
         let row = |s: &SnapshotInfo| {
             let data = s.data_as_of.map_or_else(|| "-".to_owned(), |at| at.to_rfc3339());
             vec![s.number.to_string(), s.origin.to_string(), s.records.to_string(), data, s.source.clone()]

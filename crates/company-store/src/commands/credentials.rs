@@ -10,7 +10,7 @@ use serde_json::json;
 use crate::cli::Global;
 use crate::commands::operator_pool;
 use crate::exit::{CommandError, Exit};
-use crate::output::Output;
+use crate::output::{Output, outln};
 use crate::private_file;
 use crate::up::{KEY_RING_FILE, UpArgs, UpSettings};
 
@@ -42,11 +42,11 @@ pub async fn run(global: &Global, output: Output, command: CredentialsCommand) -
     let resealed = reseal_all(&pool, &ring).await.map_err(anyhow::Error::from)?;
     let answer = json!({ "key": id, "resealed": resealed.resealed, "unopened": resealed.unopened });
     output.show(&answer, |_| {
-        println!("Key {id} seals from now on; {} credentials were sealed again.", resealed.resealed);
+        outln!("Key {id} seals from now on; {} credentials were sealed again.", resealed.resealed);
         for namespace in &resealed.unopened {
-            println!("  The credential of namespace {namespace} opens under no key; store it again.");
+            outln!("  The credential of namespace {namespace} opens under no key; store it again.");
         }
-        println!("Earlier keys stay in the ring: backups of the database are sealed under them.");
+        outln!("Earlier keys stay in the ring: backups of the database are sealed under them.");
     })?;
     Ok(if resealed.unopened.is_empty() { Exit::Success } else { Exit::Failure })
 }

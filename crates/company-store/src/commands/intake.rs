@@ -11,7 +11,7 @@ use crate::cli::Global;
 use crate::client::Client;
 use crate::event_stream::EventStream;
 use crate::exit::{CommandError, Exit};
-use crate::output::{Output, table, text};
+use crate::output::{Output, outln, table, text};
 
 #[derive(Debug, Subcommand)]
 pub enum IntakeCommand {
@@ -132,17 +132,17 @@ fn exit_of(intake: &Value) -> Exit {
 fn print_intake(intake: &Value) {
     let name = format!("{} {}", text(intake, "/package"), text(intake, "/version"));
     match (text(intake, "/state"), text(intake, "/outcome")) {
-        ("decided", outcome) => println!("{name}: {outcome}"),
-        (state, _) => println!("{name}: {state}"),
+        ("decided", outcome) => outln!("{name}: {outcome}"),
+        (state, _) => outln!("{name}: {state}"),
     }
     if let Some(reason) = intake["failure_reason"].as_str() {
-        println!("  {reason}");
+        outln!("  {reason}");
     }
-    println!("  image   {}", text(intake, "/image_reference"));
-    println!("  digest  {}", text(intake, "/digest"));
+    outln!("  image   {}", text(intake, "/image_reference"));
+    outln!("  digest  {}", text(intake, "/digest"));
     print_timeline(intake);
     for check in intake["checks"].as_array().into_iter().flatten() {
-        println!("  {:<16} {}", text(check, "/name"), text(check, "/outcome"));
+        outln!("  {:<16} {}", text(check, "/name"), text(check, "/outcome"));
         for reason in check["reasons"].as_array().into_iter().flatten() {
             print_reason(reason);
         }
@@ -156,7 +156,7 @@ fn print_timeline(intake: &Value) {
     let line = |what: &str, from: DateTime<Utc>, to: Option<DateTime<Utc>>| {
         let seconds = |time: TimeDelta| time.as_seconds_f64();
         let took = to.map(|to| format!("{:>9.3} s", seconds(to - from))).unwrap_or_default();
-        println!("  {what:<16} at {:>9.3} s {took}", seconds(from - published));
+        outln!("  {what:<16} at {:>9.3} s {took}", seconds(from - published));
     };
     line("queued", published, time(&intake["started_at"]));
     for step in intake["steps"].as_array().into_iter().flatten() {
@@ -170,10 +170,10 @@ fn print_timeline(intake: &Value) {
 }
 
 fn print_reason(reason: &Value) {
-    println!("      {}: {}", text(reason, "/code"), text(reason, "/message"));
+    outln!("      {}: {}", text(reason, "/code"), text(reason, "/message"));
     for field in ["rule", "package", "file", "layer", "fix"] {
         if let Some(value) = reason[field].as_str() {
-            println!("        {field:<8} {value}");
+            outln!("        {field:<8} {value}");
         }
     }
 }

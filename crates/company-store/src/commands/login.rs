@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use crate::cli::Global;
 use crate::client::Client;
 use crate::exit::{CommandError, Exit};
-use crate::output::{Output, table, text};
+use crate::output::{Output, outln, table, text};
 
 #[derive(Debug, Args)]
 pub struct LoginArgs {
@@ -31,7 +31,7 @@ pub async fn login(global: &Global, output: Output, args: LoginArgs) -> Result<E
     let mut client = Client::new(global)?;
     client.login(&args.email, password.trim_end_matches(['\r', '\n'])).await?;
     let answer = json!({ "server": client.server(), "email": args.email });
-    output.show(&answer, |_| println!("Logged in to {} as {}.", client.server(), args.email))?;
+    output.show(&answer, |_| outln!("Logged in to {} as {}.", client.server(), args.email))?;
     Ok(Exit::Success)
 }
 
@@ -51,7 +51,7 @@ fn read_password() -> Result<String, CommandError> {
 /// When the remembered session cannot be removed.
 pub async fn logout(global: &Global, output: Output) -> Result<Exit, CommandError> {
     Client::new(global)?.logout().await?;
-    output.show(&json!({ "logged_out": true }), |_| println!("Logged out."))?;
+    output.show(&json!({ "logged_out": true }), |_| outln!("Logged out."))?;
     Ok(Exit::Success)
 }
 
@@ -61,7 +61,7 @@ pub async fn whoami(global: &Global, output: Output) -> Result<Exit, CommandErro
     let mut client = Client::new(global)?;
     let me = client.get("/v1/auth/me").await?;
     output.show(&me, |me| {
-        println!("{} at {}", text(me, "/email"), client.server());
+        outln!("{} at {}", text(me, "/email"), client.server());
         let organizations = me["organizations"].as_array().cloned().unwrap_or_default();
         let row = |o: &Value| {
             let primary = if o["is_primary"] == true { "primary" } else { "" };

@@ -6,7 +6,7 @@ use serde_json::Value;
 use crate::cli::Global;
 use crate::client::Client;
 use crate::exit::{CommandError, Exit};
-use crate::output::{Output, table, text};
+use crate::output::{Output, outln, table, text};
 
 #[derive(Debug, Args)]
 pub struct ListArgs {
@@ -78,12 +78,12 @@ async fn page(global: &Global, output: Output, query: Option<&str>, args: &ListA
         };
         let rows: Vec<_> = packages["items"].as_array().into_iter().flatten().map(row).collect();
         if rows.is_empty() {
-            println!("Nothing found.");
+            outln!("Nothing found.");
             return;
         }
         table(&["PACKAGE", "VERSION", "KIND", "FORMAT", "DESCRIPTION"], &rows);
         if let Some(cursor) = packages["next_cursor"].as_str() {
-            println!("More with --cursor {cursor}");
+            outln!("More with --cursor {cursor}");
         }
     })?;
     Ok(Exit::Success)
@@ -110,21 +110,21 @@ fn print_package(package: &Value) {
     let fields = ["/version", "/state", "/digest"];
     let row = |v: &Value| fields.iter().map(|field| text(v, field).to_owned()).collect();
     let versions: Vec<Vec<String>> = package["versions"].as_array().into_iter().flatten().map(row).collect();
-    println!();
+    outln!("");
     table(&["VERSION", "STATE", "DIGEST"], &versions);
 }
 
 fn print_version(version: &Value) {
-    println!("{:<18} {}", "package", text(version, "/package/name"));
+    outln!("{:<18} {}", "package", text(version, "/package/name"));
     print_fields(version);
-    println!();
+    outln!("");
     let row = |c: &Value| vec![text(c, "/name").to_owned(), text(c, "/outcome").to_owned()];
     let checks: Vec<_> = version["checks"].as_array().into_iter().flatten().map(row).collect();
     table(&["CHECK", "OUTCOME"], &checks);
     for reason in version["reasons"].as_array().into_iter().flatten() {
-        println!("\n{}: {}", text(reason, "/code"), text(reason, "/message"));
+        outln!("\n{}: {}", text(reason, "/code"), text(reason, "/message"));
         if let Some(fix) = reason["fix"].as_str() {
-            println!("  {fix}");
+            outln!("  {fix}");
         }
     }
 }
@@ -133,9 +133,9 @@ fn print_version(version: &Value) {
 fn print_fields(object: &Value) {
     for (name, value) in object.as_object().into_iter().flatten() {
         match value {
-            Value::String(value) if !value.is_empty() => println!("{name:<18} {value}"),
-            Value::Number(value) => println!("{name:<18} {value}"),
-            Value::Bool(value) => println!("{name:<18} {value}"),
+            Value::String(value) if !value.is_empty() => outln!("{name:<18} {value}"),
+            Value::Number(value) => outln!("{name:<18} {value}"),
+            Value::Bool(value) => outln!("{name:<18} {value}"),
             Value::String(_) | Value::Null | Value::Array(_) | Value::Object(_) => {}
         }
     }

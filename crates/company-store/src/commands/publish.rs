@@ -10,7 +10,7 @@ use crate::cli::Global;
 use crate::client::Client;
 use crate::commands::intake;
 use crate::exit::{CommandError, Exit};
-use crate::output::{Output, text};
+use crate::output::{Output, outln, text};
 
 #[derive(Debug, Args)]
 pub struct PublishArgs {
@@ -53,8 +53,8 @@ pub async fn run(global: &Global, output: Output, args: PublishArgs) -> Result<E
         return intake::watch(&mut client, output, &id).await;
     }
     output.show(&accepted, |_| {
-        println!("Accepted as intake {id}.");
-        println!("Watch it with `company-store intake watch {id}`.");
+        outln!("Accepted as intake {id}.");
+        outln!("Watch it with `company-store intake watch {id}`.");
     })?;
     Ok(Exit::Success)
 }

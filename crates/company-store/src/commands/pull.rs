@@ -17,7 +17,7 @@ use crate::cli::Global;
 use crate::client::Client;
 use crate::commands::packages::split_package;
 use crate::exit::{CommandError, Exit};
-use crate::output::{Output, text};
+use crate::output::{Output, outln, text};
 
 const ACCEPTED: &[&str] =
     &[OCI_IMAGE_INDEX_MEDIA_TYPE, OCI_IMAGE_MEDIA_TYPE, IMAGE_MANIFEST_LIST_MEDIA_TYPE, IMAGE_MANIFEST_MEDIA_TYPE];
@@ -49,7 +49,7 @@ pub async fn run(global: &Global, output: Output, args: PullArgs) -> Result<Exit
     spinner.finish_and_clear();
     let answer = json!({ "package": name, "version": version, "digest": digest, "blobs": pull.done.len(),
         "folder": args.folder });
-    output.show(&answer, |_| println!("Pulled {name}@{version} ({digest}) into {}.", args.folder.display()))?;
+    output.show(&answer, |_| outln!("Pulled {name}@{version} ({digest}) into {}.", args.folder.display()))?;
     Ok(Exit::Success)
 }
 

@@ -10,7 +10,7 @@ use serde_json::{Map, Value, json};
 use crate::cli::Global;
 use crate::client::Client;
 use crate::exit::{CommandError, Exit};
-use crate::output::{Output, table, text};
+use crate::output::{Output, outln, table, text};
 
 /// How long `registry test` waits for the worker.
 const TEST_WAIT: Duration = Duration::from_secs(90);
@@ -104,7 +104,7 @@ pub async fn run(global: &Global, output: Output, command: RegistryCommand) -> R
         }
         RegistryCommand::Remove(args) => {
             client.call(Method::DELETE, &format!("{base}/{}", args.id), None).await?;
-            output.show(&json!({ "removed": args.id }), |_| println!("Removed {}.", args.id))?;
+            output.show(&json!({ "removed": args.id }), |_| outln!("Removed {}.", args.id))?;
         }
     }
     Ok(Exit::Success)
@@ -118,7 +118,7 @@ async fn add(client: &mut Client, output: Output, base: &str, args: AddArgs) -> 
     output.show(&namespace, |namespace| {
         print_one(namespace);
         if text(namespace, "/state") == "pending" {
-            println!("A superuser has to approve it before anything can be published from it.");
+            outln!("A superuser has to approve it before anything can be published from it.");
         }
     })
 }
@@ -198,16 +198,16 @@ fn read(file: &Path) -> Result<String, CommandError> {
 }
 
 fn print_one(namespace: &Value) {
-    println!("{}  {}", text(namespace, "/pattern"), text(namespace, "/state"));
-    println!("  id          {}", text(namespace, "/id"));
-    println!("  provider    {}", text(namespace, "/provider"));
-    println!("  signatures  {}", text(namespace, "/signature_policy/mode"));
-    println!("  credential  {}", if namespace["has_credential"] == true { "stored" } else { "none" });
+    outln!("{}  {}", text(namespace, "/pattern"), text(namespace, "/state"));
+    outln!("  id          {}", text(namespace, "/id"));
+    outln!("  provider    {}", text(namespace, "/provider"));
+    outln!("  signatures  {}", text(namespace, "/signature_policy/mode"));
+    outln!("  credential  {}", if namespace["has_credential"] == true { "stored" } else { "none" });
     if let Some(test) = namespace["last_test"].as_object() {
-        println!("  last test   {}", text(namespace, "/last_tested_at"));
+        outln!("  last test   {}", text(namespace, "/last_tested_at"));
         for (name, value) in test {
             let value = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
-            println!("    {name}: {value}");
+            outln!("    {name}: {value}");
         }
     }
 }

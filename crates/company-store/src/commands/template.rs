@@ -9,7 +9,7 @@ use crate::cli::Global;
 use crate::client::Client;
 use crate::commands::intake;
 use crate::exit::{CommandError, Exit};
-use crate::output::{Output, text};
+use crate::output::{Output, outln, text, write};
 use crate::private_file;
 
 #[derive(Debug, Subcommand)]
@@ -74,7 +74,7 @@ async fn publish(client: &mut Client, output: Output, args: PublishArgs) -> Resu
     if args.watch {
         return intake::watch(client, output, &id).await;
     }
-    output.show(&accepted, |_| println!("Accepted as intake {id}."))?;
+    output.show(&accepted, |_| outln!("Accepted as intake {id}."))?;
     Ok(Exit::Success)
 }
 
@@ -93,13 +93,13 @@ async fn import(client: &mut Client, output: Output, args: ImportArgs) -> Result
     let imported = client.post("/api/templates/import", &body).await?;
     output.show(&imported, |imported| {
         if args.dry_run {
-            println!("Nothing was made. The plan:");
+            outln!("Nothing was made. The plan:");
             for (name, value) in imported["plan"].as_object().into_iter().flatten() {
                 let count = value.as_array().map_or_else(|| value.to_string(), |items| items.len().to_string());
-                println!("  {name:<10} {count}");
+                outln!("  {name:<10} {count}");
             }
         } else {
-            println!("Company {} is {}.", text(imported, "/name"), text(imported, "/company"));
+            outln!("Company {} is {}.", text(imported, "/name"), text(imported, "/company"));
         }
     })?;
     Ok(Exit::Success)
@@ -114,7 +114,7 @@ async fn export(client: &mut Client, args: ExportArgs) -> Result<Exit, CommandEr
     let json = serde_json::to_string_pretty(&template).map_err(anyhow::Error::from)? + "\n";
     match &args.output {
         Some(file) => private_file::write(file, json.as_bytes()).map_err(CommandError::file("write", file))?,
-        None => print!("{json}"),
+        None => write(format_args!("{json}")),
     }
     Ok(Exit::Success)
 }

@@ -14,7 +14,7 @@ use crate::cli::Global;
 use crate::client::Client;
 use crate::commands::packages::split_package;
 use crate::exit::{CommandError, Exit};
-use crate::output::{Output, text};
+use crate::output::{Output, outln, text};
 
 const STATEMENT_TYPE: &str = "application/vnd.in-toto+json";
 const STATEMENT: &str = "https://in-toto.io/Statement/v1";
@@ -49,12 +49,12 @@ pub async fn run(global: &Global, output: Output, args: VerifyArgs) -> Result<Ex
     let answer = json!({ "package": name, "version": version, "result": result, "statement": statement,
         "key_pinned": args.key.is_some() });
     output.show(&answer, |_| {
-        println!("{name}@{version}: {result}");
-        println!("  digest     {}", text(&shown, "/digest"));
-        println!("  verified   {}", text(&statement, "/predicate/timeVerified"));
-        println!("  verifier   {}", text(&statement, "/predicate/verifier/id"));
+        outln!("{name}@{version}: {result}");
+        outln!("  digest     {}", text(&shown, "/digest"));
+        outln!("  verified   {}", text(&statement, "/predicate/timeVerified"));
+        outln!("  verifier   {}", text(&statement, "/predicate/verifier/id"));
         if args.key.is_none() {
-            println!("  The key came from the store itself; give the one you trust with --key.");
+            outln!("  The key came from the store itself; give the one you trust with --key.");
         }
     })?;
     Ok(if result == "PASSED" { Exit::Success } else { Exit::Rejected })

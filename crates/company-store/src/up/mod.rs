@@ -5,6 +5,7 @@ pub mod secrets;
 pub mod services;
 pub mod settings;
 
+use std::io::Write as _;
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -104,18 +105,17 @@ async fn bootstrap(pool: &registry_db::Pool, settings: &UpSettings, secrets: &Se
     Ok(made.created_user)
 }
 
+/// Whether anybody reads it is all the same to the store.
 fn greet(settings: &UpSettings, folder: &DataFolder, address: &url::Url, first_start: bool) {
-    println!("The store runs at {address} (profile development).");
-    if first_start {
-        println!("This is its first start. Log in as {}", settings.superuser_email);
-        println!("  with the password in {}", folder.join("secrets/superuser-password").display());
-    }
-    println!(
-        "  company-store login --server {address} --email {} --password-file {}",
-        settings.superuser_email,
-        folder.join("secrets/superuser-password").display()
+    let password_file = folder.join("secrets/superuser-password");
+    let (email, password_file) = (&settings.superuser_email, password_file.display());
+    let first = format!("This is its first start. Log in as {email}\n  with the password in {password_file}\n");
+    let _ = write!(
+        std::io::stdout().lock(),
+        "The store runs at {address} (profile development).\n{}  \
+         company-store login --server {address} --email {email} --password-file {password_file}\nStop it with Ctrl-C.\n",
+        if first_start { &first } else { "" },
     );
-    println!("Stop it with Ctrl-C.");
 }
 
 async fn stop_signal() -> Result<(), CommandError> {
