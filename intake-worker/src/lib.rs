@@ -11,6 +11,7 @@ mod jobs;
 mod pipeline;
 mod registry_test;
 mod rejudgement;
+mod runtime;
 mod settings;
 pub mod signatures;
 pub mod source;
@@ -63,6 +64,16 @@ pub enum WorkerError {
     Database(#[from] DbError),
     #[error("metrics")]
     Metrics(#[source] std::io::Error),
+    #[error("the worker's threads cannot be started")]
+    Threads(#[source] std::io::Error),
+}
+
+/// Like [`run`], on threads of its own that yield to all others of the machine. Blocks until the worker has stopped.
+///
+/// # Errors
+/// As [`run`], and when there are no threads.
+pub fn run_in_background(settings: WorkerSettings, shutdown: impl Future<Output = ()>) -> Result<(), WorkerError> {
+    runtime::background().map_err(WorkerError::Threads)?.block_on(run(settings, shutdown))
 }
 
 /// Runs the worker until `shutdown` completes; then it stops in order and gives unfinished work back.

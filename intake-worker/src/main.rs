@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::Parser;
-use intake_worker::{WorkerSettings, run, start_log};
+use intake_worker::{WorkerSettings, run_in_background, start_log};
 use tokio::signal::unix::{SignalKind, signal};
 
 /// The Company Store's intake worker.
@@ -16,8 +16,7 @@ struct Arguments {
     config: Option<PathBuf>,
 }
 
-#[tokio::main]
-async fn main() -> ExitCode {
+fn main() -> ExitCode {
     let settings = match WorkerSettings::load(Arguments::parse().config.as_deref()) {
         Ok(settings) => settings,
         Err(error) => {
@@ -26,7 +25,7 @@ async fn main() -> ExitCode {
         }
     };
     start_log(settings.profile);
-    match run(settings, stop_signal()).await {
+    match run_in_background(settings, stop_signal()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             tracing::error!(error = &error as &dyn std::error::Error, "the intake worker ended");

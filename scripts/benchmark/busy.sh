@@ -3,7 +3,7 @@
 
 busy_intakes=10
 
-# busy_images: bench/busy-1 … busy-10, of about 75 MB each, without a large layer in common.
+# busy_images: bench/busy-1 … busy-10, of about 50 MB each, without a large layer in common.
 busy_images() {
     local number
     work=$images
@@ -30,9 +30,9 @@ busy_images() {
 measure_busy() {
     start_registry_at source "$source_registry"
     busy_images
-    bench_image 1 >/dev/null
+    bench_image 2 >/dev/null
     COMPANY_STORE_WORKER_CONCURRENCY=$busy_intakes start_fresh_store
-    say "$busy_intakes intakes of 75 MB at once, and publish calls meanwhile"
+    say "$busy_intakes intakes of 50 MB at once, and publish calls meanwhile"
     local number begun watchers=() organization latency
     organization=$($store --json whoami | python3 -c 'import json, sys; print(json.load(sys.stdin)["organizations"][0]["id"])')
     begun=$(now)
@@ -41,9 +41,9 @@ measure_busy() {
         $store --json publish "$source_registry/bench/module-busy-$number:1.0.0" --manifest "$home/busy-$number.json" --watch >"$home/busy-$number.out" 2>&1 &
         watchers+=($!)
     done
-    bench_manifest 1 1.0.0 >"$home/manifest.json"
+    bench_manifest 2 1.0.0 >"$home/manifest.json"
     latency=$(python3 scripts/benchmark/publish_latency.py "$store_url" superuser@company-store.local \
-        "$home/store/secrets/superuser-password" "$organization" "$source_registry/bench/module-1:1.0.0" "$home/manifest.json" 300)
+        "$home/store/secrets/superuser-password" "$organization" "$source_registry/bench/module-2:1.0.0" "$home/manifest.json" 300)
     for number in "${watchers[@]}"; do wait "$number" || fail "an intake did not end as active: $(cat "$home"/busy-*.out | tail -c 2000)"; done
     printf 'all decided after %s s; publish calls p50 and p99 in ms: %s; peak memory of the store %s MB\n' \
         "$(seconds_since "$begun")" "$latency" "$(awk '/VmHWM/ { printf "%d", $2 / 1024 }' "/proc/$(cat "$home/store.pid")/status")"

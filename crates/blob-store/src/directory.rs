@@ -20,6 +20,9 @@ use crate::{BlobError, BlobStore, ObjectBody, ObjectInfo, ObjectKey, Upload};
 
 /// Bytes gathered before they are handed to the file: one hop to a blocking thread costs about as much as writing 64 KiB.
 const WRITE_BYTES: usize = 1024 * 1024;
+/// Bytes after which what is written is brought to the disk. Left to the end, a large object's sync would keep everybody else's
+/// (each commit of the database on the same disk) waiting behind it.
+const SYNC_BYTES: usize = 8 * WRITE_BYTES;
 /// Bytes read per hop.
 const READ_BYTES: u64 = 256 * 1024;
 /// Keys found ahead of the reader of a listing.
@@ -52,6 +55,7 @@ impl BlobStore for DirectoryStore {
             key: key.clone(),
             gathered: Vec::new(),
             gathered_bytes: 0,
+            unsynced_bytes: 0,
             writing: Some(tokio::task::spawn_blocking(move || Ok(file))),
         }))
     }
@@ -240,6 +244,7 @@ struct DirectoryUpload {
     key: ObjectKey,
     gathered: Vec<Bytes>,
     gathered_bytes: usize,
+    unsynced_bytes: usize,
     /// The write under way gives the file back; `None` after one failed, so that nothing is written behind a hole.
     writing: Option<JoinHandle<io::Result<File>>>,
 }
@@ -256,9 +261,16 @@ impl DirectoryUpload {
     async fn flush(&mut self) -> Result<(), BlobError> {
         let mut file = self.file().await?;
         let batch = std::mem::take(&mut self.gathered);
-        self.gathered_bytes = 0;
+        self.unsynced_bytes += std::mem::take(&mut self.gathered_bytes);
+        let is_sync_due = self.layout.durable && self.unsynced_bytes >= SYNC_BYTES;
+        if is_sync_due {
+            self.unsynced_bytes = 0;
+        }
         self.writing = Some(tokio::task::spawn_blocking(move || {
             write_batch(&mut file, &batch)?;
+            if is_sync_due {
+                file.sync_data()?;
+            }
             Ok(file)
         }));
         Ok(())

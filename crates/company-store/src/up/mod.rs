@@ -78,7 +78,8 @@ async fn run_services(
     let stop_api = CancellationToken::new();
     let stop_worker = CancellationToken::new();
     let mut api = tokio::spawn(api.serve(stop_api.clone().cancelled_owned()));
-    let mut worker = tokio::spawn(intake_worker::run(worker, stop_worker.clone().cancelled_owned()));
+    let stop = stop_worker.clone().cancelled_owned();
+    let mut worker = tokio::task::spawn_blocking(move || intake_worker::run_in_background(worker, stop));
     let ended = tokio::select! {
         signal = stop_signal() => signal,
         _ = &mut api => Err(anyhow::anyhow!("the API ended by itself; its log says why").into()),

@@ -14,8 +14,8 @@ use super::window::{AHEAD, Window, alphanumeric, base64, dotted, lower_hex, uppe
 pub(super) struct Rule {
     pub(super) id: &'static str,
     pub(super) title: &'static str,
-    /// Texts of which one is part of every match; none is part of another rule's. At least four bytes, as shorter ones
-    /// make the search slow.
+    /// Texts of which one is part of every match; none is part of another rule's. Best of four bytes or more: each
+    /// shorter one costs a search of its own.
     pub(super) anchors: &'static [&'static str],
     /// Looks around an anchor.
     pub(super) find: fn(&Window<'_>) -> Option<Hit>,

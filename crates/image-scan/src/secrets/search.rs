@@ -1,6 +1,6 @@
 //! The search through one file after the other.
 
-use super::anchors::ANCHORS;
+use super::anchors::{ANCHORS, Anchor};
 use super::rules::{Rule, is_published_test_data};
 use super::window::{AHEAD, BEHIND, Window};
 use super::{Confidence, SecretFinding};
@@ -102,7 +102,8 @@ impl SecretSearch {
 
     /// Looks for anchors that start before `limit`, around each of which the window is complete.
     fn search(&mut self, limit: usize) {
-        while let Some((rule, anchor)) = ANCHORS.find(&self.buffer, self.searched) {
+        let mut anchors = ANCHORS.walk();
+        while let Some(Anchor { rule, range: anchor }) = anchors.next(&self.buffer, self.searched) {
             if anchor.start >= limit {
                 break;
             }
