@@ -6,7 +6,7 @@ use std::time::Duration;
 use blob_store::BlobStore;
 use chrono::{TimeDelta, Utc};
 use registry_db::jobs::{self, ClaimedJob, Enqueue};
-use registry_db::{Connection, DbResult, Pool, advisories, housekeeping, intakes, rejudgement, transaction};
+use registry_db::{Connection, DbResult, Pool, advisories, housekeeping, intakes, rejudgement, transaction, waivers};
 use registry_types::job::JobPayload;
 
 use crate::job_error::JobError;
@@ -42,6 +42,7 @@ pub(crate) async fn run(
     tracing::info!(uploads, rows, snapshots, "removed what was out of date");
     // Owed since a job was given up, or since before this version of the program.
     rejudgement::plan(&mut conn).await?;
+    waivers::plan(&mut conn).await?;
     end(&mut conn, job).await
 }
 

@@ -2,13 +2,15 @@
 //!
 //! "No finding" is a pass only when everything could be looked at; whatever could not be is `unknown`.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use chrono::{TimeDelta, Utc};
+use chrono::{SecondsFormat, TimeDelta, Utc};
 use image_scan::advisories::{MatchResult, Uncomparable, Uncovered, matched_name, uncovered};
 use registry_db::advisories::{PackageKey, SnapshotInfo};
+use registry_db::waivers::{UsedWaiver, Waiver};
 use registry_types::advisory::{AdvisoryOrigin, Finding, Severity};
 use registry_types::component::{Component, EcosystemRelease};
+use registry_types::ids::WaiverId;
 use registry_types::intake::{CheckName, CheckResult, Outcome, Reason};
 use registry_types::policy::{Policy, VulnerabilityPolicy};
 use registry_types::profile::Profile;
@@ -16,9 +18,13 @@ use registry_types::rejection_code::RejectionCode;
 use serde_json::{Value, json};
 
 use crate::pipeline::check::{Observation, combined};
+use crate::waived::Waivers;
 
 /// The rule of reasons that say why an image's components may not be all.
 pub(crate) const INCOMPLETE_RULE: &str = "vulnerabilities.all_components_known";
+
+/// The rule of reasons that tell of waived findings; the waiver's id follows it.
+pub(crate) const WAIVED_RULE: &str = "vulnerabilities.waived";
 
 /// What the check is made of.
 pub(crate) struct Scan<'a> {
@@ -28,12 +34,20 @@ pub(crate) struct Scan<'a> {
     pub(crate) incomplete_reasons: Vec<Reason>,
     pub(crate) snapshot: Option<&'a SnapshotInfo>,
     pub(crate) matched: &'a MatchResult,
+    pub(crate) waivers: Waivers<'a>,
     pub(crate) policy: &'a Policy,
     pub(crate) profile: Profile,
 }
 
-pub(crate) fn check(scan: &Scan<'_>) -> CheckResult {
+/// The check's result, and the waivers that it rests on.
+pub(crate) struct Checked {
+    pub(crate) check: CheckResult,
+    pub(crate) waivers: Vec<UsedWaiver>,
+}
+
+pub(crate) fn check(scan: &Scan<'_>) -> Checked {
     let limits = &scan.policy.vulnerabilities;
+    let (waived, standing) = split(scan, limits);
     let mut observations = vec![Observation::new(Outcome::Unknown, scan.incomplete_reasons.clone())];
     // Nothing that an advisory could speak about is nothing to be found, whatever the advisories' state.
     if !scan.components.is_empty() {
@@ -44,9 +58,43 @@ pub(crate) fn check(scan: &Scan<'_>) -> CheckResult {
         }
     }
     observations.push(Observation::new(Outcome::Unknown, not_compared(&scan.matched.uncomparable)));
-    observations.push(Observation::new(Outcome::Fail, rejecting(&scan.matched.findings, limits)));
-    observations.push(Observation::new(Outcome::Warn, warning(&scan.matched.findings, limits)));
-    combined(CheckName::Vulnerabilities, scan.policy.requirements.vulnerabilities, observations, evidence(scan))
+    observations.push(Observation::new(Outcome::Fail, rejecting(&standing, limits)));
+    observations.push(Observation::new(Outcome::Warn, warning(&standing, limits)));
+    // What is waived is never hidden.
+    observations.push(Observation::new(Outcome::Warn, waived.iter().map(waived_reason).collect()));
+    let requirement = scan.policy.requirements.vulnerabilities;
+    let check = combined(CheckName::Vulnerabilities, requirement, observations, evidence(scan, &waived));
+    let used: BTreeSet<WaiverId> = waived.iter().map(|one| one.waiver.id).collect();
+    Checked { check, waivers: used.into_iter().collect() }
+}
+
+/// A finding that would count, and the waiver for which it does not.
+struct Waived<'a> {
+    finding: &'a Finding,
+    waiver: &'a Waiver,
+}
+
+/// The findings that are waived, the worst first, and those that are not. What counts for nothing needs no waiver.
+fn split<'a>(scan: &Scan<'a>, policy: &VulnerabilityPolicy) -> (Vec<Waived<'a>>, Vec<&'a Finding>) {
+    let (mut waived, mut standing) = (Vec::new(), Vec::new());
+    for finding in &scan.matched.findings {
+        let counts = finding.severity.at_least(policy.warn_at);
+        match counts.then(|| scan.waivers.of(finding)).flatten() {
+            Some(waiver) => waived.push(Waived { finding, waiver }),
+            None => standing.push(finding),
+        }
+    }
+    waived.sort_by_key(|one| std::cmp::Reverse(one.finding.severity));
+    (waived, standing)
+}
+
+/// Names the waiver, so that a verdict by another one is another verdict.
+fn waived_reason(one: &Waived<'_>) -> Reason {
+    let Waived { finding, waiver } = one;
+    let mut reason = reason(finding, &format!("{WAIVED_RULE}/{}", waiver.id));
+    let until = waiver.expires_at.to_rfc3339_opts(SecondsFormat::Secs, true);
+    reason.message = format!("{}; waived until {until} ({})", reason.message, waiver.reason);
+    reason
 }
 
 /// What advisories about a component are looked up by.
@@ -112,19 +160,19 @@ fn not_compared(uncomparable: &[Uncomparable]) -> Vec<Reason> {
     uncomparable.iter().map(reason).collect()
 }
 
-fn rejecting(findings: &[Finding], policy: &VulnerabilityPolicy) -> Vec<Reason> {
+fn rejecting(findings: &[&Finding], policy: &VulnerabilityPolicy) -> Vec<Reason> {
     let rule = format!("vulnerabilities.reject_at={}", policy.reject_at);
     reasons(findings, &rule, |severity| severity.at_least(policy.reject_at))
 }
 
-fn warning(findings: &[Finding], policy: &VulnerabilityPolicy) -> Vec<Reason> {
+fn warning(findings: &[&Finding], policy: &VulnerabilityPolicy) -> Vec<Reason> {
     let rule = format!("vulnerabilities.warn_at={}", policy.warn_at);
     reasons(findings, &rule, |severity| severity.at_least(policy.warn_at) && !severity.at_least(policy.reject_at))
 }
 
 /// The worst first.
-fn reasons(findings: &[Finding], rule: &str, counts: impl Fn(Severity) -> bool) -> Vec<Reason> {
-    let mut chosen: Vec<_> = findings.iter().filter(|finding| counts(finding.severity)).collect();
+fn reasons(findings: &[&Finding], rule: &str, counts: impl Fn(Severity) -> bool) -> Vec<Reason> {
+    let mut chosen: Vec<_> = findings.iter().copied().filter(|finding| counts(finding.severity)).collect();
     chosen.sort_by_key(|finding| std::cmp::Reverse(finding.severity));
     chosen.into_iter().map(|finding| reason(finding, rule)).collect()
 }
@@ -161,7 +209,24 @@ pub(crate) fn snapshot_facts(snapshot: &SnapshotInfo) -> Value {
     })
 }
 
-fn evidence(scan: &Scan<'_>) -> Value {
+/// A waiver as a verdict keeps it, with how many findings it covers.
+fn waiver_facts(waiver: &Waiver, waived: &[Waived<'_>]) -> Value {
+    json!({
+        "id": waiver.id,
+        "advisory": waiver.advisory,
+        "component": waiver.component.to_string(),
+        "reason": waiver.reason,
+        "statement": waiver.statement,
+        "asked_by": waiver.asked_by,
+        "approved_by": waiver.decided_by,
+        "expires_at": waiver.expires_at,
+        "findings": waived.iter().filter(|one| one.waiver.id == waiver.id).count(),
+        "severity": waived.iter().find(|one| one.waiver.id == waiver.id).map(|one| one.finding.severity),
+    })
+}
+
+fn evidence(scan: &Scan<'_>, waived: &[Waived<'_>]) -> Value {
+    let used: BTreeMap<WaiverId, &Waiver> = waived.iter().map(|one| (one.waiver.id, one.waiver)).collect();
     let mut severities: BTreeMap<&str, usize> = BTreeMap::new();
     for finding in &scan.matched.findings {
         *severities.entry(finding.severity.as_str()).or_default() += 1;
@@ -176,6 +241,8 @@ fn evidence(scan: &Scan<'_>) -> Value {
         "findings": scan.matched.findings.len(),
         "severities": severities,
         "uncomparable": scan.matched.uncomparable.len(),
+        "waived": waived.len(),
+        "waivers": used.values().map(|waiver| waiver_facts(waiver, waived)).collect::<Vec<_>>(),
         "incomplete": scan.incomplete,
         "advisories": scan.snapshot.map_or(Value::Null, snapshot_facts),
     })
@@ -234,8 +301,8 @@ mod tests {
     fn findings_reject_warn_or_neither_by_severity() {
         let policy = VulnerabilityPolicy::default();
         let count = |severity| {
-            let findings = [finding(severity)];
-            (rejecting(&findings, &policy).len(), warning(&findings, &policy).len())
+            let found = finding(severity);
+            (rejecting(&[&found], &policy).len(), warning(&[&found], &policy).len())
         };
         assert_eq!(count(Severity::Critical), (1, 0));
         assert_eq!(count(Severity::High), (1, 0));
@@ -246,11 +313,42 @@ mod tests {
 
     #[test]
     fn a_reason_names_package_fix_layer_and_file() {
-        let reason = &rejecting(&[finding(Severity::High)], &VulnerabilityPolicy::default())[0];
+        let reason = &rejecting(&[&finding(Severity::High)], &VulnerabilityPolicy::default())[0];
         assert_eq!(reason.code, RejectionCode::SecurityScanFailed);
         assert_eq!(reason.message, "jinja2 2.0 has GHSA-1, CVE-1 (HIGH): escapes the sandbox; fixed in 2.1");
         assert_eq!(reason.package.as_deref(), Some("jinja2 2.0"));
         assert_eq!(reason.fix.as_deref(), Some("update jinja2 to 2.1 or later"));
         assert!(reason.layer.is_some() && reason.file.is_some());
+    }
+
+    #[test]
+    fn a_waived_finding_warns_and_is_told_with_its_waiver() {
+        let now = Utc::now();
+        let waiver = crate::waived::tests::waiver(now);
+        let matched = MatchResult { findings: vec![crate::waived::tests::finding()], uncomparable: Vec::new() };
+        let (package, version) = ("ranker".parse().unwrap(), "1.0.0".parse().unwrap());
+        let judged = |at| {
+            check(&Scan {
+                components: &[],
+                incomplete: 0,
+                incomplete_reasons: Vec::new(),
+                snapshot: None,
+                matched: &matched,
+                waivers: Waivers {
+                    of_organization: std::slice::from_ref(&waiver),
+                    at,
+                    package: &package,
+                    version: &version,
+                },
+                policy: &Policy::default(),
+                profile: Profile::Production,
+            })
+        };
+        let waived = judged(now);
+        assert_eq!((waived.check.outcome, waived.waivers), (Outcome::Warn, vec![waiver.id]));
+        assert_eq!(waived.check.reasons[0].rule, format!("{WAIVED_RULE}/{}", waiver.id));
+        assert_eq!(waived.check.evidence["waivers"][0]["approved_by"], json!(waiver.decided_by));
+        let over = judged(waiver.expires_at);
+        assert_eq!((over.check.outcome, over.waivers), (Outcome::Fail, Vec::new()));
     }
 }

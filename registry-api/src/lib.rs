@@ -24,6 +24,7 @@ mod settings;
 pub mod state;
 mod telemetry;
 mod templates;
+mod waivers;
 
 pub use auth::{BootstrapSettings, Bootstrapped, bootstrap};
 pub use openapi::openapi;
@@ -45,5 +46,6 @@ fn routes(cfg: &mut utoipa_actix_web::service_config::ServiceConfig) {
         .configure(intakes::routes)
         .configure(publish::routes)
         .configure(registries::routes)
-        .configure(templates::routes);
+        .configure(templates::routes)
+        .configure(waivers::routes);
 }

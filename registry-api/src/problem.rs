@@ -33,6 +33,9 @@ text_enum! {
         VersionExists = "VERSION_EXISTS",
         IntakeInProgress = "INTAKE_IN_PROGRESS",
         IdempotencyKeyReused = "IDEMPOTENCY_KEY_REUSED",
+        AnotherPersonRequired = "ANOTHER_PERSON_REQUIRED",
+        WaiverInvalid = "WAIVER_INVALID",
+        WaiverNotOpen = "WAIVER_NOT_OPEN",
         QuotaExceeded = "QUOTA_EXCEEDED",
         SourcePublishUnsupported = "SOURCE_PUBLISH_UNSUPPORTED",
         ModuleRunsUnsupported = "MODULE_RUNS_UNSUPPORTED",
@@ -49,17 +52,20 @@ impl ProblemCode {
             Self::Unauthenticated => StatusCode::UNAUTHORIZED,
             Self::Forbidden
             | Self::RegistryUnauthorized
+            | Self::AnotherPersonRequired
             | Self::SourcePublishUnsupported
             | Self::ModuleRunsUnsupported => StatusCode::FORBIDDEN,
             Self::NotFound => StatusCode::NOT_FOUND,
             Self::Conflict
             | Self::RegistryPatternTaken
+            | Self::WaiverNotOpen
             | Self::VersionExists
             | Self::IntakeInProgress
             | Self::IdempotencyKeyReused => StatusCode::CONFLICT,
             Self::PayloadTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Self::RegistryPatternInvalid
             | Self::SignaturePolicyInvalid
+            | Self::WaiverInvalid
             | Self::ManifestInvalid
             | Self::TemplateInvalid => StatusCode::UNPROCESSABLE_ENTITY,
             // 403, not 429: the HLA-Compass client retries a 429 and then hides the text.

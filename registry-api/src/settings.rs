@@ -65,11 +65,13 @@ pub struct Limits {
     pub open_intakes: u32,
     /// Registry namespaces.
     pub registries: u32,
+    /// Waivers that wait or are in force.
+    pub open_waivers: u32,
 }
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { open_intakes: 50, registries: 100 }
+        Self { open_intakes: 50, registries: 100, open_waivers: 500 }
     }
 }
 

@@ -49,6 +49,7 @@ fn links_between_documents_lead_somewhere() {
         "docs/publishing.md",
         "docs/operating.md",
         "docs/errors.md",
+        "docs/reviewing.md",
         "docs/cli.md",
     ] {
         let folder = project().join(name);

@@ -32,3 +32,4 @@ mod telemetry;
 mod templates;
 mod tenants;
 mod verdict;
+mod waivers;

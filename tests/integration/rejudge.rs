@@ -6,151 +6,20 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use chrono::{Days, SecondsFormat, Utc};
 use image_scan::advisories::matched_name;
-use intake_worker::advisories::{AdvisorySource, sync};
 use registry_db::Pool;
-use registry_db::advisories::{self, SnapshotInfo};
+use registry_db::advisories;
 use registry_db::rejudgement;
 use registry_types::component::Ecosystem;
 use serde_json::{Value, json};
+use store_tests::advised::{Scene, about, check, count, coverage, coverage_and, jinja, jinja_escape};
 use store_tests::image::{DebianPackage, Image};
 use store_tests::postgres::Database;
 use store_tests::registry::Registry;
 use store_tests::shelf::Shelf;
-use store_tests::store::{Organization, Store, module_manifest, text};
+use store_tests::store::{module_manifest, text};
 use store_tests::wait;
 
 const WORKER: &str = env!("CARGO_BIN_EXE_test-intake-worker");
-
-/// An OSV record about the versions of a package below `fixed`.
-fn about(ecosystem: &str, package: &str, id: &str, severity: &str, fixed: &str) -> Value {
-    json!({
-        "id": id, "summary": "a problem of the tests",
-        "affected": [{
-            "package": {"ecosystem": ecosystem, "name": package},
-            "ranges": [{"type": "ECOSYSTEM", "events": [{"introduced": "0"}, {"fixed": fixed}]}],
-        }],
-        "database_specific": {"severity": severity},
-    })
-}
-
-/// What makes the snapshots of these tests speak about the ecosystems of their images.
-fn coverage() -> Vec<Value> {
-    vec![
-        about("Debian:12", "covered", "COVERS-DEBIAN", "LOW", "1"),
-        about("PyPI", "covered", "COVERS-PYPI", "LOW", "1"),
-    ]
-}
-
-fn coverage_and(records: &[Value]) -> Vec<Value> {
-    coverage().into_iter().chain(records.iter().cloned()).collect()
-}
-
-fn jinja_escape() -> Value {
-    about("PyPI", "jinja2", "GHSA-test-escape", "HIGH", "9.9.9")
-}
-
-/// A store that judges by synced advisories, and a registry whose `acme/` the organization may publish.
-struct Scene {
-    store: Store,
-    acme: Organization,
-    registry: Registry,
-}
-
-impl Scene {
-    async fn set(records: &[Value]) -> Self {
-        let mut scene = Self::without_worker(records).await;
-        scene.store.start_worker();
-        scene
-    }
-
-    async fn without_worker(records: &[Value]) -> Self {
-        let store = Store::start_without_worker().await;
-        let registry = Registry::start().await;
-        let acme = store.organization("acme").await;
-        store.allow(&acme, &registry.address, "acme").await;
-        let scene = Self { store, acme, registry };
-        scene.load(records).await;
-        scene
-    }
-
-    fn pool(&self) -> Pool {
-        Pool::new(self.store.database.url().clone(), 2).unwrap()
-    }
-
-    /// Loads exactly these records, as `company-store advisories sync` does.
-    async fn load(&self, records: &[Value]) -> SnapshotInfo {
-        let folder = tempfile::tempdir().unwrap();
-        for record in records {
-            std::fs::write(folder.path().join(format!("{}.json", text(&record["id"]))), record.to_string()).unwrap();
-        }
-        let source = AdvisorySource::Folder(folder.path().to_owned());
-        sync(&self.pool(), &source, Ecosystem::ALL, |_| ()).await.unwrap()
-    }
-
-    /// Loads the records and waits until every stored version is judged by them.
-    async fn load_and_judge(&self, records: &[Value]) -> SnapshotInfo {
-        let snapshot = self.load(records).await;
-        self.judged().await;
-        snapshot
-    }
-
-    async fn judged(&self) {
-        wait::until("stored versions to be judged", async || {
-            (self.count("jobs WHERE kind = 'rejudgement'").await == 0).then_some(())
-        })
-        .await;
-    }
-
-    async fn push(&self, name: &str, image: &Image) -> String {
-        image.push(&self.registry.address, &format!("acme/{name}"), "1.0.0").await.reference
-    }
-
-    /// Publishes `acme/<name>` 1.0.0 with what `image` holds, and returns how the intake ended.
-    async fn publish(&self, name: &str, image: Image) -> Value {
-        let manifest = module_manifest(name, "1.0.0");
-        let reference = self.push(name, &image.layer().hla_module(&manifest)).await;
-        self.acme.intake(&manifest, &reference).await
-    }
-
-    async fn publish_active(&self, name: &str, image: Image) {
-        let intake = self.publish(name, image).await;
-        assert_eq!(intake["outcome"], "active", "{intake:#}");
-    }
-
-    async fn version(&self, name: &str) -> Value {
-        self.acme.developer.get(&format!("/v1/packages/acme/{name}/versions/1.0.0")).await.expect(200)
-    }
-
-    async fn state(&self, name: &str) -> String {
-        text(&self.version(name).await["state"])
-    }
-
-    /// The decisions of all verdicts on a version, the oldest first.
-    async fn decisions(&self, name: &str) -> Vec<String> {
-        let sql = "SELECT d.decision->>'decision' FROM verdicts d JOIN versions v ON v.id = d.version_id \
-                   JOIN packages p ON p.id = v.package_id WHERE p.name = $1 ORDER BY d.created_at, d.id";
-        let rows = self.store.database.connect().await.query(sql, &[&name]).await.unwrap();
-        rows.iter().map(|row| row.get(0)).collect()
-    }
-
-    async fn count(&self, of: &str) -> i64 {
-        count(&self.store.database, of).await
-    }
-}
-
-async fn count(database: &Database, of: &str) -> i64 {
-    let sql = format!("SELECT count(*) FROM {of}");
-    database.connect().await.query_one(&sql, &[]).await.unwrap().get(0)
-}
-
-fn check<'a>(version: &'a Value, name: &str) -> &'a Value {
-    let checks = version["checks"].as_array().unwrap();
-    checks.iter().find(|check| check["name"] == name).unwrap_or_else(|| panic!("no check {name}: {version:#}"))
-}
-
-fn jinja() -> Image {
-    Image::new().debian_12().layer().wheel("Jinja2", "3.1.6")
-}
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_version_is_quarantined_when_an_advisory_comes_and_returns_when_it_is_withdrawn() {

@@ -56,6 +56,7 @@ struct Things {
     module: String,
     registry: String,
     company: String,
+    waiver: String,
     api_key: String,
     user: String,
 }
@@ -69,7 +70,9 @@ async fn things(store: &Store) -> Things {
     let template = json!({"organization": "acme", "template": template()});
     let company = acme.admin.post("/api/templates/import", template).await;
     assert!(company.status < 300, "{company:?}");
+    let waiver = acme.admin.post("/v1/orgs/acme/waivers", waiver()).await.expect(201);
     Things {
+        waiver: text(&waiver["id"]),
         intake: text(&published["publishId"]),
         module: text(&published["moduleId"]),
         registry: text(&registry["id"]),
@@ -78,6 +81,13 @@ async fn things(store: &Store) -> Things {
         user: text(&members["items"][0]["id"]),
         acme,
     }
+}
+
+fn waiver() -> Value {
+    json!({
+        "advisory": "CVE-2026-1", "component": {"package": "pkg:pypi/jinja2"}, "reason": "fix_planned",
+        "statement": "the next release has it", "days": 7,
+    })
 }
 
 fn template() -> Value {
@@ -122,6 +132,8 @@ impl Things {
         let mut path = operation.path.clone();
         let id = if path.contains("/registries/") {
             &self.registry
+        } else if path.contains("/waivers/") {
+            &self.waiver
         } else if path.contains("/companies/") {
             &self.company
         } else if path.ends_with("/modules/{id}") {
@@ -162,6 +174,8 @@ impl Things {
             "changeRegistry" => json!({"credential": null}),
             "publishModule" | "publishModuleByApiKey" => publish(),
             "publishTemplate" | "importTemplate" => json!({"organization": "acme", "template": template()}),
+            "askWaiver" => waiver(),
+            "approveWaiver" | "refuseWaiver" => json!({}),
             "yankVersion" => json!({"reason": "broken"}),
             "deprecateVersion" => json!({"note": "use 2.0.0"}),
             _ => return None,

@@ -2,7 +2,9 @@
 //! client of the store. Nothing here knows what a test wants to prove.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails at once")]
 
+pub mod advised;
 pub mod client;
+pub mod clock;
 pub mod fail_points;
 pub mod history;
 pub mod hold;

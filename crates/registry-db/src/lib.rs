@@ -7,6 +7,7 @@
 pub mod advisories;
 pub mod api_keys;
 pub mod audit;
+pub mod clock;
 pub mod companies;
 pub mod content;
 mod error;
@@ -32,6 +33,7 @@ pub mod store_settings;
 pub mod transfers;
 pub mod users;
 pub mod verdicts;
+pub mod waivers;
 
 pub use error::{DbError, DbResult};
 pub use pool::{Connection, Pool, TransactionBody, durable, migrate, revert_all, transaction};

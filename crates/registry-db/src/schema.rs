@@ -360,6 +360,13 @@ diesel::table! {
 }
 
 diesel::table! {
+    rejudgement_requests (version_id) {
+        version_id -> Uuid,
+        token -> Uuid,
+    }
+}
+
+diesel::table! {
     sessions (id) {
         id -> Uuid,
         user_id -> Uuid,
@@ -441,6 +448,13 @@ diesel::table! {
 }
 
 diesel::table! {
+    version_waivers (version_id, waiver_id) {
+        version_id -> Uuid,
+        waiver_id -> Uuid,
+    }
+}
+
+diesel::table! {
     versions (id) {
         id -> Uuid,
         package_id -> Uuid,
@@ -457,6 +471,32 @@ diesel::table! {
         published_by -> Uuid,
         created_at -> Timestamptz,
         activated_at -> Nullable<Timestamptz>,
+    }
+}
+
+diesel::table! {
+    waivers (id) {
+        id -> Uuid,
+        organization_id -> Uuid,
+        package_name -> Nullable<Text>,
+        version_range -> Nullable<Text>,
+        advisory -> Text,
+        component -> Text,
+        component_version -> Nullable<Text>,
+        component_from -> Nullable<Text>,
+        component_before -> Nullable<Text>,
+        reason -> Text,
+        statement -> Text,
+        state -> Text,
+        asked_by -> Uuid,
+        asked_at -> Timestamptz,
+        decided_by -> Nullable<Uuid>,
+        decided_at -> Nullable<Timestamptz>,
+        decision_note -> Nullable<Text>,
+        withdrawn_by -> Nullable<Uuid>,
+        withdrawn_at -> Nullable<Timestamptz>,
+        expires_at -> Timestamptz,
+        warned_at -> Nullable<Timestamptz>,
     }
 }
 
@@ -490,6 +530,7 @@ diesel::allow_tables_to_appear_in_same_query!(
     packages,
     queue_turns,
     registry_namespaces,
+    rejudgement_requests,
     sessions,
     store_settings,
     users,
@@ -498,5 +539,7 @@ diesel::allow_tables_to_appear_in_same_query!(
     version_documents,
     version_manifests,
     version_scans,
+    version_waivers,
     versions,
+    waivers,
 );

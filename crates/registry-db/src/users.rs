@@ -1,5 +1,7 @@
 //! Users, and who a presented credential belongs to.
 
+use std::collections::{BTreeSet, HashMap};
+
 use chrono::{DateTime, Utc};
 use diesel::prelude::*;
 use diesel_async::RunQueryDsl;
@@ -129,6 +131,17 @@ pub async fn find(conn: &mut Connection, email: &Email) -> DbResult<Option<Passw
         .await
         .optional()?;
     row.map(|(row, password_hash)| Ok(PasswordRecord { user: from_row(row)?, password_hash })).transpose()
+}
+
+/// The e-mail addresses of these users.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn emails(conn: &mut Connection, ids: impl IntoIterator<Item = UserId>) -> DbResult<HashMap<UserId, Email>> {
+    let ids: BTreeSet<uuid::Uuid> = ids.into_iter().map(|id| id.0).collect();
+    let rows: Vec<(uuid::Uuid, String)> =
+        users::table.filter(users::id.eq_any(ids)).select((users::id, users::email)).load(conn).await?;
+    rows.into_iter().map(|(id, email)| Ok((id.into(), stored("e-mail address", &email)?))).collect()
 }
 
 type Row = (uuid::Uuid, String, bool, DateTime<Utc>);

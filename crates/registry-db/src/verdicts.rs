@@ -44,8 +44,7 @@ pub struct Verdict {
 }
 
 /// # Errors
-/// `verdicts_intake_idx` when the intake already has one, `verdicts_rejudged_idx` when the version was already judged anew by
-/// this snapshot.
+/// `verdicts_intake_idx` when the intake already has one of its own.
 pub async fn insert(conn: &mut Connection, new: &NewVerdict) -> DbResult<VerdictId> {
     let id = VerdictId::new();
     let decision = serde_json::to_value(&new.decision).map_err(|e| DbError::corrupt("decision")(Box::new(e)))?;

@@ -11,6 +11,7 @@ text_enum! {
         RegistryTest = "registry_test",
         Housekeeping = "housekeeping",
         Rejudgement = "rejudgement",
+        Waivers = "waivers",
     }
 }
 
@@ -28,6 +29,8 @@ pub enum JobPayload {
     Housekeeping {},
     /// Judges stored versions by the advisories in use, where these say something else than those that they were judged by.
     Rejudgement {},
+    /// Ends the waivers whose time is over, and warns of those whose time is nearly so.
+    Waivers {},
 }
 
 impl JobPayload {
@@ -38,6 +41,7 @@ impl JobPayload {
             Self::RegistryTest { .. } => JobKind::RegistryTest,
             Self::Housekeeping {} => JobKind::Housekeeping,
             Self::Rejudgement {} => JobKind::Rejudgement,
+            Self::Waivers {} => JobKind::Waivers,
         }
     }
 }

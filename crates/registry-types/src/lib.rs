@@ -26,3 +26,4 @@ pub mod signature_policy;
 pub mod template;
 pub mod text_enum;
 pub mod verdict;
+pub mod waiver;

@@ -8,6 +8,7 @@ use registry_db::content::{LinkedManifest, NewManifest};
 use registry_db::intakes::{self, Document, IntakeWork, StepRecord};
 use registry_db::jobs::{self, ClaimedJob};
 use registry_db::key_ring::KeyRing;
+use registry_db::waivers::UsedWaiver;
 use registry_db::{Pool, store_settings, transaction};
 use registry_types::advisory::Finding;
 use registry_types::component::Component;
@@ -132,6 +133,8 @@ pub(super) struct Case {
     /// Why the components may not be all.
     pub(super) incomplete: Vec<image_scan::merge::Incomplete>,
     pub(super) findings: Vec<Finding>,
+    /// The waivers that the check `vulnerabilities` rests on.
+    pub(super) waivers: Vec<UsedWaiver>,
     pub(super) documents: Vec<Document>,
     /// Which advisory data was used.
     pub(super) advisories: Value,

@@ -117,6 +117,7 @@ fn ending(run: &Run<'_>, case: Case, decision: Decision, envelope: &Envelope) ->
         components: case.components,
         findings: case.findings,
         advisory_snapshot: case.advisory_snapshot,
+        waivers: case.waivers,
         documents: case.documents,
     }
 }

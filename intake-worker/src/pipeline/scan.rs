@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use image_scan::advisories::{AffectedPackage, MatchResult, match_components};
 use image_scan::merge::Incomplete;
 use registry_db::advisories::{self, AdvisoryRow, PackageKey, SnapshotInfo};
+use registry_db::waivers;
 use registry_types::component::Component;
 use registry_types::intake::Reason;
 use registry_types::rejection_code::RejectionCode;
@@ -13,7 +14,8 @@ use serde_json::Value;
 use super::context::{Case, Run};
 use super::step_error::StepError;
 use crate::job_error::JobError;
-use crate::vulnerabilities::{self, INCOMPLETE_RULE, Scan};
+use crate::vulnerabilities::{self, Checked, INCOMPLETE_RULE, Scan};
+use crate::waived::Waivers;
 
 pub(super) async fn scan(run: &Run<'_>, case: &mut Case) -> Result<(), StepError> {
     let snapshot = advisories::latest_usable(&mut *run.pipeline.pool.get().await?).await?;
@@ -21,15 +23,24 @@ pub(super) async fn scan(run: &Run<'_>, case: &mut Case) -> Result<(), StepError
         Some(snapshot) if !case.components.is_empty() => match_all(run, snapshot, &case.components).await?,
         Some(_) | None => MatchResult::default(),
     };
-    case.checks.push(vulnerabilities::check(&Scan {
+    let standing = waivers::in_force(&mut *run.pipeline.pool.get().await?, run.work.organization).await?;
+    let Checked { check, waivers } = vulnerabilities::check(&Scan {
         components: &case.components,
         incomplete: case.incomplete.len(),
         incomplete_reasons: incomplete(&case.incomplete),
         snapshot: snapshot.as_ref(),
         matched: &matched,
+        waivers: Waivers {
+            of_organization: &standing.waivers,
+            at: standing.at,
+            package: &run.work.package_name.name,
+            version: &run.work.version_number,
+        },
         policy: &run.policy,
         profile: run.pipeline.profile,
-    }));
+    });
+    case.checks.push(check);
+    case.waivers = waivers;
     case.advisories = snapshot.as_ref().map_or(Value::Null, vulnerabilities::snapshot_facts);
     case.advisory_snapshot = snapshot.map(|snapshot| snapshot.number);
     case.findings = matched.findings;

@@ -14,7 +14,7 @@ use crate::job_error::JobError;
 
 /// Those of `owed` that are to be looked at one by one.
 ///
-/// What waits for a person always is: that nothing could be told may have had to do with the snapshot as a whole. So is what
+/// What somebody asks a judgement of always is. What waits for a person always is: that nothing could be told may have had to do with the snapshot as a whole. So is what
 /// rests on advisories that are gone, or of the other origin. For the others the two snapshots are compared.
 pub(super) async fn concerned(
     pool: &Pool,
@@ -25,15 +25,17 @@ pub(super) async fn concerned(
     let mut concerned = HashSet::new();
     let mut by_base = BTreeMap::<i64, HashSet<VersionId>>::new();
     for one in owed {
-        match (one.base, one.state) {
-            (Some(base), VersionState::Active | VersionState::Quarantined) => {
+        match (one.base, one.request, one.state) {
+            (Some(base), None, VersionState::Active | VersionState::Quarantined) => {
                 by_base.entry(base).or_default().insert(one.version);
             }
             (
                 Some(_),
+                None,
                 VersionState::Pending | VersionState::Rejected | VersionState::InReview | VersionState::Yanked,
             )
-            | (None, _) => {
+            | (Some(_), Some(_), _)
+            | (None, _, _) => {
                 concerned.insert(one.version);
             }
         }

@@ -1,8 +1,9 @@
-//! One version, judged by other advisories than before: pure.
+//! One version, judged by other advisories or waivers than before: pure.
 
 use image_scan::advisories::MatchResult;
 use registry_db::advisories::SnapshotInfo;
 use registry_db::rejudgement::JudgedVersion;
+use registry_db::waivers::UsedWaiver;
 use registry_types::advisory::Finding;
 use registry_types::intake::{CheckName, CheckResult, Reason};
 use registry_types::package::VersionState;
@@ -11,7 +12,8 @@ use registry_types::profile::Profile;
 use registry_types::rejection_code::RejectionCode;
 use registry_types::verdict::{Decision, decide};
 
-use crate::vulnerabilities::{self, INCOMPLETE_RULE, Scan};
+use crate::vulnerabilities::{self, Checked, INCOMPLETE_RULE, Scan};
+use crate::waived::Waivers;
 
 /// What becomes of a version.
 pub(super) enum Judged {
@@ -31,6 +33,7 @@ pub(super) struct Anew {
     pub(super) state: VersionState,
     pub(super) code: Option<RejectionCode>,
     pub(super) findings: Vec<Finding>,
+    pub(super) waivers: Vec<UsedWaiver>,
 }
 
 /// The version's checks with `vulnerabilities` made anew; all else of them stands.
@@ -43,12 +46,18 @@ pub(super) fn judge(
 ) -> Judged {
     let earlier = version.checks.iter().find(|check| check.name == CheckName::Vulnerabilities);
     let (incomplete, incomplete_reasons) = incomplete(earlier);
-    let check = vulnerabilities::check(&Scan {
+    let Checked { check, waivers } = vulnerabilities::check(&Scan {
         components: &version.components,
         incomplete,
         incomplete_reasons,
         snapshot: Some(snapshot),
         matched: &matched,
+        waivers: Waivers {
+            of_organization: &version.waivers,
+            at: version.at,
+            package: &version.package_name.name,
+            version: &version.number,
+        },
         policy,
         profile,
     });
@@ -70,6 +79,7 @@ pub(super) fn judge(
             decision,
             state,
             findings: matched.findings,
+            waivers,
         })),
     }
 }

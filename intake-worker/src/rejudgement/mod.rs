@@ -1,4 +1,4 @@
-//! Stored versions judged anew when the advisories change: what they hold is known, so no registry is asked.
+//! Stored versions judged anew when the advisories or their waivers change: what they hold is known, so no registry is asked.
 //!
 //! A round takes every version that is owed a judgement by the snapshot in use. For most of them the change means nothing:
 //! they are marked and stay as they are. Only those whose own result differs get a new verdict. What is done is done: a
@@ -9,12 +9,12 @@ mod judge;
 mod matcher;
 mod settle;
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::time::Instant;
 
 use registry_db::advisories::{self, SnapshotInfo};
 use registry_db::jobs::{self, ClaimedJob};
-use registry_db::rejudgement::{self, Owed};
+use registry_db::rejudgement::{self, Owed, Request};
 use registry_db::{store_settings, transaction};
 use registry_types::ids::VersionId;
 use registry_types::policy::Policy;
@@ -91,6 +91,8 @@ struct Round<'a> {
     snapshot: SnapshotInfo,
     policy: Policy,
     matcher: Matcher,
+    /// As they were before anything was loaded: what is asked for later is not answered by this round.
+    requests: HashMap<VersionId, Request>,
 }
 
 impl<'a> Round<'a> {
@@ -100,7 +102,7 @@ impl<'a> Round<'a> {
         let Some(snapshot) = advisories::latest_usable(&mut conn).await? else { return Ok(None) };
         let policy = store_settings::policy(&mut conn).await?;
         let matcher = Matcher::new(pipeline.pool.clone(), snapshot.number);
-        Ok(Some(Self { pipeline, job, snapshot, policy, matcher }))
+        Ok(Some(Self { pipeline, job, snapshot, policy, matcher, requests: HashMap::new() }))
     }
 
     /// Returns how many versions are left as they are although they are still owed.
@@ -108,6 +110,7 @@ impl<'a> Round<'a> {
         let concerned = concerned::concerned(&self.pipeline.pool, &mut self.matcher, &self.snapshot, owed).await?;
         let (looked_at, untouched): (Vec<_>, Vec<_>) =
             owed.iter().map(|owed| owed.version).partition(|version| concerned.contains(version));
+        self.requests = owed.iter().filter_map(|one| Some((one.version, one.request?))).collect();
         tally.owed += owed.len();
         tally.looked_at += looked_at.len();
         for versions in untouched.chunks(MARKED_AT_ONCE) {
@@ -149,8 +152,10 @@ impl<'a> Round<'a> {
             return Ok(());
         }
         let mut conn = self.pipeline.pool.get().await?;
-        let number = self.snapshot.number;
-        transaction(&mut conn, async |conn| rejudgement::mark_judged(conn, self.job.lease, number, versions).await)
+        let (number, lease) = (self.snapshot.number, self.job.lease);
+        let requests: Vec<Request> =
+            versions.iter().filter_map(|version| self.requests.get(version).copied()).collect();
+        transaction(&mut conn, async |conn| rejudgement::mark_judged(conn, lease, number, versions, &requests).await)
             .await?;
         Ok(())
     }

@@ -65,6 +65,8 @@ impl Round<'_> {
                 rejudged: Some(Rejudged { advisory_snapshot, vulnerabilities: anew.vulnerabilities }),
             },
             findings: anew.findings,
+            waivers: anew.waivers,
+            request: self.requests.get(&version.id).copied(),
             referrer,
         })
     }
@@ -110,7 +112,7 @@ impl Round<'_> {
             self.pipeline.metrics.rejudged(new.state);
             let (package, number) = (&version.package_name, &version.number);
             let (from, to) = (version.state, new.state);
-            tracing::info!(%package, version = %number, %from, %to, code = ?new.code, "decided anew by other advisories");
+            tracing::info!(%package, version = %number, %from, %to, code = ?new.code, "decided anew");
         }
         Ok(())
     }

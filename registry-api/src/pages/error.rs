@@ -56,9 +56,10 @@ const fn title(code: ProblemCode) -> &'static str {
     match code {
         ProblemCode::NotFound => "There is nothing here",
         ProblemCode::Unauthenticated => "Please log in",
-        ProblemCode::Forbidden | ProblemCode::RegistryUnauthorized | ProblemCode::SourcePublishUnsupported => {
-            "This is not open to you"
-        }
+        ProblemCode::Forbidden
+        | ProblemCode::RegistryUnauthorized
+        | ProblemCode::AnotherPersonRequired
+        | ProblemCode::SourcePublishUnsupported => "This is not open to you",
         ProblemCode::Unavailable => "The store is not available for the moment",
         ProblemCode::Internal => "The store made a mistake",
         ProblemCode::BadRequest
@@ -73,6 +74,8 @@ const fn title(code: ProblemCode) -> &'static str {
         | ProblemCode::ModuleRunsUnsupported
         | ProblemCode::IntakeInProgress
         | ProblemCode::IdempotencyKeyReused
+        | ProblemCode::WaiverInvalid
+        | ProblemCode::WaiverNotOpen
         | ProblemCode::QuotaExceeded => "That did not work",
     }
 }

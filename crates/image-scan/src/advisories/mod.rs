@@ -4,6 +4,7 @@
 //! is never dropped: [`MatchResult::uncomparable`] and [`uncovered`] carry it, and the check that uses them is `unknown`.
 
 mod affected;
+mod component_range;
 mod coverage;
 mod matching;
 mod osv;
@@ -11,6 +12,7 @@ mod severity;
 pub mod starter;
 
 pub use affected::{AffectedPackage, AffectedRange, Assessment, Event};
+pub use component_range::covers;
 pub use coverage::{Uncovered, uncovered};
 pub use matching::{AdvisoryIndex, MatchResult, Uncomparable, match_components};
 pub use osv::{OsvError, OsvRecord, osv_name, parse_osv};

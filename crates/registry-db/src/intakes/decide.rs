@@ -21,6 +21,7 @@ use crate::evidence::SbomFormat;
 use crate::jobs::{self, ClaimedJob, Lease};
 use crate::schema::{components, findings, intake_checks, intakes, version_documents, versions};
 use crate::verdicts::{self, NewVerdict};
+use crate::waivers::{self, UsedWaiver};
 use crate::{Connection, DbError, DbResult, durable, listing, rejudgement};
 
 /// A document of the version that already lies in the object store.
@@ -61,6 +62,8 @@ pub struct Ending {
     pub findings: Vec<Finding>,
     /// The advisory snapshot that the findings rest on; `None` when nothing was matched.
     pub advisory_snapshot: Option<i64>,
+    /// The waivers that the verdict rests on.
+    pub waivers: Vec<UsedWaiver>,
     pub documents: Vec<Document>,
 }
 
@@ -68,10 +71,14 @@ pub struct Ending {
 ///
 /// # Errors
 /// [`DbError::Stale`] when the lease is lost, when the version or the intake is no longer in the state it was worked on in,
-/// or when a crash of the database has forgotten a step: another attempt takes it again.
+/// when a waiver is over that the verdict rests on, or when a crash of the database has forgotten a step: another attempt
+/// takes it again.
 pub async fn decide(conn: &mut Connection, lease: Lease, work: &IntakeWork, ending: &Ending) -> DbResult<()> {
     durable(conn).await?;
     jobs::finish(conn, lease).await?;
+    if !waivers::hold(conn, &ending.waivers).await? {
+        return Err(DbError::Stale);
+    }
     settle_version(conn, work, ending).await?;
     settle_intake(conn, work, ending).await?;
     demand_recorded(conn, work, &ending.recorded).await?;
@@ -80,6 +87,7 @@ pub async fn decide(conn: &mut Connection, lease: Lease, work: &IntakeWork, endi
     upsert_steps(conn, work.id, &ending.steps).await?;
     record_checks(conn, work.id, &ending.checks.iter().collect::<Vec<_>>()).await?;
     verdicts::insert(conn, &ending.verdict).await?;
+    waivers::note_used(conn, work.version, &ending.waivers).await?;
     note(conn, work, Actor::Worker, "version.decided", outcome_details(&ending.verdict.decision)).await?;
     insert_event(conn, work.id, EventKind::Decided, outcome_details(&ending.verdict.decision)).await?;
     rejudgement::note_scan(conn, work.version, ending.advisory_snapshot).await?;

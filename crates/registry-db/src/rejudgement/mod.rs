@@ -1,7 +1,7 @@
-//! Judging stored versions anew when the advisories change, without touching a registry.
+//! Judging stored versions anew when the advisories or its waivers change, without touching a registry.
 //!
 //! Each version knows the advisory snapshot that its findings rest on (`version_scans`). A version is *owed* a judgement
-//! while that is not the snapshot in use. Whatever makes a version owed plans the one job in the same transaction, and the
+//! while that is not the snapshot in use, or while somebody asks for one ([`request`]). Whatever makes a version owed plans the one job in the same transaction, and the
 //! job ends only when nothing is owed, so that none is forgotten whichever of an intake and a load of advisories comes
 //! first.
 
@@ -13,7 +13,7 @@ pub use affected::{changed_components, holding, of_scopes, plans};
 pub use settle::{NewReferrer, Rejudgement, mark_judged, settle};
 pub use work::{JudgedVersion, load};
 
-use diesel::sql_types::{BigInt, Bool, Nullable, Text, Uuid};
+use diesel::sql_types::{Array, BigInt, Bool, Nullable, Text, Uuid};
 use diesel_async::RunQueryDsl;
 use registry_types::ids::VersionId;
 use registry_types::job::JobPayload;
@@ -25,20 +25,27 @@ use crate::{Connection, DbError, DbResult, advisories, durable, transaction};
 
 const KEY: &str = "rejudgement";
 
-/// A version whose findings do not rest on the snapshot in use.
+/// A version whose verdict may no longer be what it would be now.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Owed {
     pub version: VersionId,
     pub state: VersionState,
     /// What they rest on; `None` when that is not known.
     pub base: Option<i64>,
+    /// Somebody asks for a judgement, whatever the advisories say.
+    pub request: Option<Request>,
 }
+
+/// A request for a judgement; one that comes later is another one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Request(uuid::Uuid);
 
 /// Versions with an image and a verdict that are served, wait for a person, or were quarantined by a judgement like this.
 const OWED: &str = "\
     FROM versions v LEFT JOIN version_scans s ON s.version_id = v.id \
+    LEFT JOIN rejudgement_requests r ON r.version_id = v.id \
     WHERE v.state IN ('active', 'in_review', 'quarantined') AND v.digest IS NOT NULL \
-      AND s.advisory_snapshot IS DISTINCT FROM $1 \
+      AND (s.advisory_snapshot IS DISTINCT FROM $1 OR r.token IS NOT NULL) \
       AND EXISTS (SELECT FROM verdicts d WHERE d.version_id = v.id \
                   AND (v.state <> 'quarantined' OR d.advisory_snapshot IS NOT NULL))";
 
@@ -55,11 +62,19 @@ pub async fn owed(conn: &mut Connection, snapshot: i64) -> DbResult<Vec<Owed>> {
         state: String,
         #[diesel(sql_type = Nullable<BigInt>)]
         base: Option<i64>,
+        #[diesel(sql_type = Nullable<Uuid>)]
+        token: Option<uuid::Uuid>,
     }
-    let sql = format!("SELECT v.id, v.state, s.advisory_snapshot AS base {OWED} ORDER BY v.id");
+    let sql = format!("SELECT v.id, v.state, s.advisory_snapshot AS base, r.token {OWED} ORDER BY v.id");
     let rows: Vec<Row> = diesel::sql_query(sql).bind::<BigInt, _>(snapshot).load(conn).await?;
-    let owed =
-        |row: Row| Ok(Owed { version: row.id.into(), state: stored("version state", &row.state)?, base: row.base });
+    let owed = |row: Row| {
+        Ok(Owed {
+            version: row.id.into(),
+            state: stored("version state", &row.state)?,
+            base: row.base,
+            request: row.token.map(Request),
+        })
+    };
     rows.into_iter().map(owed).collect()
 }
 
@@ -104,6 +119,37 @@ async fn plan_for(conn: &mut Connection, only: Option<VersionId>) -> DbResult<()
         let how = Enqueue { dedup_key: Some(KEY.to_owned()), ..Enqueue::default() };
         jobs::enqueue(conn, &JobPayload::Rejudgement {}, how).await?;
     }
+    Ok(())
+}
+
+/// Asks for a judgement of these versions, and plans the job. Call in the transaction of what makes it necessary.
+///
+/// # Errors
+/// When the database refuses.
+pub async fn request(conn: &mut Connection, versions: &[VersionId]) -> DbResult<()> {
+    if versions.is_empty() {
+        return Ok(());
+    }
+    diesel::sql_query(
+        "INSERT INTO rejudgement_requests (version_id, token) \
+         SELECT id, gen_random_uuid() FROM UNNEST($1::uuid[]) AS ids (id) ORDER BY id \
+         ON CONFLICT ON CONSTRAINT rejudgement_requests_pkey DO UPDATE SET token = excluded.token",
+    )
+    .bind::<Array<Uuid>, _>(versions.iter().map(|id| id.0).collect::<Vec<_>>())
+    .execute(conn)
+    .await?;
+    plan(conn).await
+}
+
+/// The requests are answered, but for those that came since they were read.
+pub(crate) async fn answer(conn: &mut Connection, requests: &[Request]) -> DbResult<()> {
+    if requests.is_empty() {
+        return Ok(());
+    }
+    diesel::sql_query("DELETE FROM rejudgement_requests WHERE token = ANY ($1)")
+        .bind::<Array<Uuid>, _>(requests.iter().map(|request| request.0).collect::<Vec<_>>())
+        .execute(conn)
+        .await?;
     Ok(())
 }
 

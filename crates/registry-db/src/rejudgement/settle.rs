@@ -11,11 +11,13 @@ use registry_types::rejection_code::RejectionCode;
 use serde_json::json;
 
 use super::work::JudgedVersion;
+use super::{Request, answer};
 use crate::audit::{self, Actor, Entry};
 use crate::content::{self, NewManifest};
 use crate::intakes::replace_findings;
 use crate::jobs::{self, Lease};
 use crate::verdicts::{self, NewVerdict};
+use crate::waivers::{self, UsedWaiver};
 use crate::{Connection, DbResult, listing};
 
 /// A verdict to be served beside the image; the bytes of its blobs already lie in the object store.
@@ -35,23 +37,29 @@ pub struct Rejudgement {
     pub code: Option<RejectionCode>,
     pub verdict: NewVerdict,
     pub findings: Vec<Finding>,
+    /// The waivers that the verdict rests on.
+    pub waivers: Vec<UsedWaiver>,
     /// For an active version.
     pub referrer: Option<NewReferrer>,
+    /// The request that it answers.
+    pub request: Option<Request>,
 }
 
-/// Writes the new decision, unless somebody else changed the version since it was loaded: then `false`, and nothing is
-/// written. Call in a transaction.
+/// Writes the new decision, unless somebody else changed the version since it was loaded, or one of the waivers that it rests
+/// on is no longer in force: then `false`, and nothing is written. Call in a transaction.
 ///
 /// # Errors
 /// [`crate::DbError::Stale`] when the lease is lost.
 pub async fn settle(conn: &mut Connection, lease: Lease, version: &JudgedVersion, new: &Rejudgement) -> DbResult<bool> {
     jobs::assert_held(conn, lease).await?;
-    if !settle_version(conn, version, new).await? {
+    if !waivers::hold(conn, &new.waivers).await? || !settle_version(conn, version, new).await? {
         return Ok(false);
     }
     verdicts::insert(conn, &new.verdict).await?;
     replace_findings(conn, version.id, &new.findings).await?;
+    waivers::note_used(conn, version.id, &new.waivers).await?;
     insert_scans(conn, new.advisory_snapshot, &[version.id]).await?;
+    answer(conn, new.request.as_slice()).await?;
     if let Some(referrer) = &new.referrer {
         content::insert_blobs(conn, &referrer.blobs).await?;
         content::insert_manifests(conn, std::slice::from_ref(&referrer.manifest)).await?;
@@ -90,13 +98,20 @@ async fn settle_version(conn: &mut Connection, version: &JudgedVersion, new: &Re
     Ok(changed > 0)
 }
 
-/// Notes that these versions stand as they are by `snapshot`, too. Call in a transaction.
+/// Notes that these versions stand as they are by `snapshot`, too; these requests are answered by it. Call in a transaction.
 ///
 /// # Errors
 /// [`crate::DbError::Stale`] when the lease is lost.
-pub async fn mark_judged(conn: &mut Connection, lease: Lease, snapshot: i64, versions: &[VersionId]) -> DbResult<()> {
+pub async fn mark_judged(
+    conn: &mut Connection,
+    lease: Lease,
+    snapshot: i64,
+    versions: &[VersionId],
+    requests: &[Request],
+) -> DbResult<()> {
     jobs::assert_held(conn, lease).await?;
-    insert_scans(conn, snapshot, versions).await
+    insert_scans(conn, snapshot, versions).await?;
+    answer(conn, requests).await
 }
 
 async fn insert_scans(conn: &mut Connection, snapshot: i64, versions: &[VersionId]) -> DbResult<()> {

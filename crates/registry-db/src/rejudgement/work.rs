@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 
+use chrono::{DateTime, Utc};
 use diesel::prelude::*;
 use diesel::sql_types::{Array, BigInt, Bytea, Jsonb, Nullable, Text, Uuid};
 use diesel_async::RunQueryDsl;
@@ -17,6 +18,7 @@ use serde_json::Value;
 
 use crate::error::stored;
 use crate::schema::{components, findings, intake_checks};
+use crate::waivers::{self, Waiver};
 use crate::{Connection, DbError, DbResult};
 
 /// A version as its newest verdict left it.
@@ -42,6 +44,9 @@ pub struct JudgedVersion {
     pub checks: Vec<CheckResult>,
     pub components: Vec<Component>,
     pub findings: Vec<Finding>,
+    /// Those in force of its organization, at `at`.
+    pub waivers: Vec<Waiver>,
+    pub at: DateTime<Utc>,
 }
 
 #[derive(QueryableByName)]
@@ -115,9 +120,13 @@ pub async fn load(conn: &mut Connection, ids: &[VersionId]) -> DbResult<Vec<Judg
             .load(conn)
             .await?,
     )?;
+    let organizations: Vec<OrganizationId> = rows.iter().map(|row| row.organization_id.into()).collect();
+    let standing = waivers::of_organizations(conn, &organizations).await?;
     rows.into_iter()
         .map(|row| {
-            let mut version = row.version(checks.remove(&row.intake_id).unwrap_or_default())?;
+            let mut version = row.version(checks.remove(&row.intake_id).unwrap_or_default(), standing.at)?;
+            let own = |waiver: &&Waiver| waiver.organization == version.organization;
+            version.waivers = standing.waivers.iter().filter(own).cloned().collect();
             version.components = components.remove(&row.id).unwrap_or_default();
             version.findings = findings.remove(&row.id).unwrap_or_default();
             Ok(version)
@@ -126,8 +135,8 @@ pub async fn load(conn: &mut Connection, ids: &[VersionId]) -> DbResult<Vec<Judg
 }
 
 impl VersionRow {
-    /// Components and findings are still missing.
-    fn version(&self, mut checks: Vec<CheckResult>) -> DbResult<JudgedVersion> {
+    /// Components, findings and waivers are still missing.
+    fn version(&self, mut checks: Vec<CheckResult>, at: DateTime<Utc>) -> DbResult<JudgedVersion> {
         if let Some(rejudged) = &self.vulnerabilities {
             checks.retain(|check| check.name != CheckName::Vulnerabilities);
             checks.push(parsed("check", rejudged.clone())?);
@@ -150,6 +159,8 @@ impl VersionRow {
             checks,
             components: Vec::new(),
             findings: Vec::new(),
+            waivers: Vec::new(),
+            at,
         })
     }
 }

@@ -1,0 +1,166 @@
+//! Approve, refuse and withdraw waivers.
+
+use actix_web::{post, web};
+use registry_db::users::{Credential, Identity};
+use registry_db::waivers::{self, ANOTHER_PERSON, Decided, NotOpen, Waiver};
+use registry_db::{DbError, transaction};
+use registry_types::ids::WaiverId;
+use registry_types::people::{Role, TrustTier};
+use registry_types::waiver::Statement;
+use serde::Deserialize;
+use utoipa::ToSchema;
+use uuid::Uuid;
+
+use super::wire::{WaiverItem, items};
+use crate::problem::{Problem, ProblemBody, ProblemCode, Problems};
+use crate::rights::{AdminRight, DeveloperRight, Member, MemberOrganization};
+use crate::state::AppState;
+
+#[derive(Default, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct WaiverNote {
+    /// For the one who asked.
+    #[serde(default)]
+    note: Option<String>,
+}
+
+/// Put a waiver in force (superuser; in an internal organization its administrators)
+///
+/// Never the person who asked. Versions that have the finding are judged anew.
+#[utoipa::path(
+    tag = "waivers",
+    operation_id = "approveWaiver",
+    params(("org" = String, Path, description = "Id or slug"), ("id" = Uuid, Path)),
+    request_body = WaiverNote,
+    responses(
+        (status = 200, description = "In force", body = WaiverItem),
+        (status = 403, description = "`ANOTHER_PERSON_REQUIRED`, `FORBIDDEN`", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 409, description = "`WAIVER_NOT_OPEN`", body = ProblemBody, content_type = "application/problem+json"),
+        Problems
+    ),
+    security(("bearer" = []))
+)]
+#[post("/v1/orgs/{org}/waivers/{id}/approve")]
+pub(crate) async fn approve(
+    state: web::Data<AppState>,
+    member: Member<AdminRight>,
+    path: web::Path<(String, Uuid)>,
+    body: web::Json<WaiverNote>,
+) -> Result<web::Json<WaiverItem>, Problem> {
+    demand_decider(&member.identity, &member.organization)?;
+    let id = WaiverId(path.into_inner().1);
+    let (organization, decided) = (member.organization.id, decided(&member.identity, body.into_inner())?);
+    let mut conn = state.pool.get().await?;
+    let waiver = transaction(&mut conn, async |conn| -> Result<Waiver, Problem> {
+        waivers::approve(conn, organization, id, &decided).await.map_err(refusal)?.map_err(not_open)
+    })
+    .await?;
+    answer(&mut conn, waiver).await
+}
+
+/// Refuse a waiver (superuser; in an internal organization its administrators)
+#[utoipa::path(
+    tag = "waivers",
+    operation_id = "refuseWaiver",
+    params(("org" = String, Path, description = "Id or slug"), ("id" = Uuid, Path)),
+    request_body = WaiverNote,
+    responses(
+        (status = 200, description = "Refused", body = WaiverItem),
+        (status = 403, description = "`ANOTHER_PERSON_REQUIRED`, `FORBIDDEN`", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 409, description = "`WAIVER_NOT_OPEN`", body = ProblemBody, content_type = "application/problem+json"),
+        Problems
+    ),
+    security(("bearer" = []))
+)]
+#[post("/v1/orgs/{org}/waivers/{id}/refuse")]
+pub(crate) async fn refuse(
+    state: web::Data<AppState>,
+    member: Member<AdminRight>,
+    path: web::Path<(String, Uuid)>,
+    body: web::Json<WaiverNote>,
+) -> Result<web::Json<WaiverItem>, Problem> {
+    demand_decider(&member.identity, &member.organization)?;
+    let id = WaiverId(path.into_inner().1);
+    let (organization, decided) = (member.organization.id, decided(&member.identity, body.into_inner())?);
+    let mut conn = state.pool.get().await?;
+    let waiver = transaction(&mut conn, async |conn| -> Result<Waiver, Problem> {
+        waivers::refuse(conn, organization, id, &decided).await.map_err(refusal)?.map_err(not_open)
+    })
+    .await?;
+    answer(&mut conn, waiver).await
+}
+
+/// Take a waiver back (who asked for it, or an administrator)
+///
+/// Versions that rest on it are judged anew.
+#[utoipa::path(
+    tag = "waivers",
+    operation_id = "withdrawWaiver",
+    params(("org" = String, Path, description = "Id or slug"), ("id" = Uuid, Path)),
+    responses(
+        (status = 200, description = "Withdrawn", body = WaiverItem),
+        (status = 409, description = "`WAIVER_NOT_OPEN`", body = ProblemBody, content_type = "application/problem+json"),
+        Problems
+    ),
+    security(("bearer" = []), ("api_key" = []))
+)]
+#[post("/v1/orgs/{org}/waivers/{id}/withdraw")]
+pub(crate) async fn withdraw(
+    state: web::Data<AppState>,
+    member: Member<DeveloperRight>,
+    path: web::Path<(String, Uuid)>,
+) -> Result<web::Json<WaiverItem>, Problem> {
+    let id = WaiverId(path.into_inner().1);
+    let organization = member.organization.id;
+    let (by, actor) = (member.identity.user, member.identity.actor());
+    let is_admin = member.organization.role >= Role::Admin;
+    let mut conn = state.pool.get().await?;
+    let waiver = transaction(&mut conn, async |conn| -> Result<Waiver, Problem> {
+        if !is_admin && waivers::get(conn, organization, id).await?.asked_by != by {
+            return Err(Problem::forbidden("only who asked for a waiver, or an administrator, withdraws it"));
+        }
+        waivers::withdraw(conn, organization, id, by, actor).await?.map_err(not_open)
+    })
+    .await?;
+    answer(&mut conn, waiver).await
+}
+
+/// The platform decides about what it does not trust blindly; an internal organization's administrators decide about their
+/// own. A person decides, not a program with a key.
+fn demand_decider(identity: &Identity, organization: &MemberOrganization) -> Result<(), Problem> {
+    match identity.credential {
+        Credential::Session(_) => {}
+        Credential::ApiKey(_) => return Err(Problem::forbidden("a person decides about waivers: log in")),
+    }
+    match organization.trust_tier {
+        TrustTier::Internal => Ok(()),
+        TrustTier::Community | TrustTier::Verified if identity.is_superuser => Ok(()),
+        TrustTier::Community | TrustTier::Verified => {
+            Err(Problem::forbidden("only the platform's superusers decide about this organization's waivers"))
+        }
+    }
+}
+
+fn decided(identity: &Identity, body: WaiverNote) -> Result<Decided, Problem> {
+    let note = body.note.filter(|note| !note.trim().is_empty()).map(|note| note.parse::<Statement>());
+    let note = note.transpose().map_err(|_| Problem::bad_request("a note has at most 2000 printable characters"))?;
+    Ok(Decided { by: identity.user, actor: identity.actor(), note: note.map(|note| note.to_string()) })
+}
+
+fn refusal(error: DbError) -> Problem {
+    if error.is_constraint(ANOTHER_PERSON) {
+        let detail = "another person than the one who asked decides about a waiver";
+        Problem::new(ProblemCode::AnotherPersonRequired, detail)
+    } else {
+        error.into()
+    }
+}
+
+fn not_open(NotOpen { state }: NotOpen) -> Problem {
+    Problem::new(ProblemCode::WaiverNotOpen, format!("the waiver is {state}"))
+}
+
+async fn answer(conn: &mut registry_db::Connection, waiver: Waiver) -> Result<web::Json<WaiverItem>, Problem> {
+    let item = items(conn, vec![waiver]).await?.pop();
+    Ok(web::Json(item.ok_or_else(|| Problem::not_found("waiver"))?))
+}
