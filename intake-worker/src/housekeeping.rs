@@ -6,7 +6,9 @@ use std::time::Duration;
 use blob_store::BlobStore;
 use chrono::{TimeDelta, Utc};
 use registry_db::jobs::{self, ClaimedJob, Enqueue};
-use registry_db::{Connection, DbResult, Pool, advisories, housekeeping, intakes, rejudgement, transaction, waivers};
+use registry_db::{
+    Connection, DbResult, Pool, advisories, housekeeping, intakes, rejudgement, reviews, transaction, waivers,
+};
 use registry_types::job::JobPayload;
 
 use crate::job_error::JobError;
@@ -43,6 +45,7 @@ pub(crate) async fn run(
     // Owed since a job was given up, or since before this version of the program.
     rejudgement::plan(&mut conn).await?;
     waivers::plan(&mut conn).await?;
+    reviews::open_missing(&mut conn).await?;
     end(&mut conn, job).await
 }
 

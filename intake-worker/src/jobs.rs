@@ -1,5 +1,8 @@
 //! What each kind of job does.
 
+mod review;
+mod waivers;
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -8,7 +11,7 @@ use registry_types::job::JobPayload;
 
 use crate::job_error::JobError;
 use crate::pipeline::{self, Pipeline};
-use crate::{housekeeping, registry_test, rejudgement, waivers_due};
+use crate::{housekeeping, registry_test, rejudgement};
 
 /// The jobs' means.
 pub(crate) struct Jobs {
@@ -26,7 +29,8 @@ impl Jobs {
             JobPayload::RegistryTest { namespace } => registry_test::run(pool, source, key_ring, job, namespace).await,
             JobPayload::Housekeeping {} => housekeeping::run(pool, blobs, self.upload_grace, job).await,
             JobPayload::Rejudgement {} => rejudgement::run(&self.pipeline, job).await,
-            JobPayload::Waivers {} => waivers_due::run(pool, job).await,
+            JobPayload::Waivers {} => waivers::run(pool, job).await,
+            JobPayload::Review { review } => review::run(&self.pipeline, job, review).await,
         }
     }
 
@@ -40,7 +44,8 @@ impl Jobs {
             }
             Ok(JobPayload::Housekeeping {}) => housekeeping::give_up(pool, job, error).await,
             Ok(JobPayload::Rejudgement {}) => rejudgement::give_up(&self.pipeline, job, error).await,
-            Ok(JobPayload::Waivers {}) => waivers_due::give_up(pool, job, error).await,
+            Ok(JobPayload::Waivers {}) => waivers::give_up(pool, job, error).await,
+            Ok(JobPayload::Review { review }) => review::give_up(&self.pipeline, job, review, error).await,
             // Nobody can tell what it was about.
             Err(unreadable) => {
                 tracing::error!(job = %job.lease.job, error = %unreadable, "a job that nobody can read is removed");

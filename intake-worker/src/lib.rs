@@ -18,8 +18,6 @@ pub mod source;
 mod telemetry;
 pub mod verdict;
 mod vulnerabilities;
-mod waived;
-mod waivers_due;
 mod worker;
 
 use std::num::NonZeroUsize;

@@ -2,6 +2,8 @@
 //!
 //! "No finding" is a pass only when everything could be looked at; whatever could not be is `unknown`.
 
+mod waived;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::{SecondsFormat, TimeDelta, Utc};
@@ -18,7 +20,8 @@ use registry_types::rejection_code::RejectionCode;
 use serde_json::{Value, json};
 
 use crate::pipeline::check::{Observation, combined};
-use crate::waived::Waivers;
+
+pub(crate) use waived::Waivers;
 
 /// The rule of reasons that say why an image's components may not be all.
 pub(crate) const INCOMPLETE_RULE: &str = "vulnerabilities.all_components_known";
@@ -324,8 +327,8 @@ mod tests {
     #[test]
     fn a_waived_finding_warns_and_is_told_with_its_waiver() {
         let now = Utc::now();
-        let waiver = crate::waived::tests::waiver(now);
-        let matched = MatchResult { findings: vec![crate::waived::tests::finding()], uncomparable: Vec::new() };
+        let waiver = super::waived::tests::waiver(now);
+        let matched = MatchResult { findings: vec![super::waived::tests::finding()], uncomparable: Vec::new() };
         let (package, version) = ("ranker".parse().unwrap(), "1.0.0".parse().unwrap());
         let judged = |at| {
             check(&Scan {

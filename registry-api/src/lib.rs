@@ -18,6 +18,7 @@ pub mod problem;
 mod publish;
 mod registries;
 mod request;
+mod reviews;
 pub mod rights;
 mod server;
 mod settings;
@@ -46,6 +47,7 @@ fn routes(cfg: &mut utoipa_actix_web::service_config::ServiceConfig) {
         .configure(intakes::routes)
         .configure(publish::routes)
         .configure(registries::routes)
+        .configure(reviews::routes)
         .configure(templates::routes)
         .configure(waivers::routes);
 }

@@ -34,6 +34,9 @@ text_enum! {
         IntakeInProgress = "INTAKE_IN_PROGRESS",
         IdempotencyKeyReused = "IDEMPOTENCY_KEY_REUSED",
         AnotherPersonRequired = "ANOTHER_PERSON_REQUIRED",
+        ReviewOutdated = "REVIEW_OUTDATED",
+        ReviewNotOpen = "REVIEW_NOT_OPEN",
+        ReviewNotDecidable = "REVIEW_NOT_DECIDABLE",
         WaiverInvalid = "WAIVER_INVALID",
         WaiverNotOpen = "WAIVER_NOT_OPEN",
         QuotaExceeded = "QUOTA_EXCEEDED",
@@ -58,6 +61,9 @@ impl ProblemCode {
             Self::NotFound => StatusCode::NOT_FOUND,
             Self::Conflict
             | Self::RegistryPatternTaken
+            | Self::ReviewOutdated
+            | Self::ReviewNotOpen
+            | Self::ReviewNotDecidable
             | Self::WaiverNotOpen
             | Self::VersionExists
             | Self::IntakeInProgress

@@ -12,7 +12,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use futures_util::future::LocalBoxFuture;
 use registry_db::organizations::{self, OrganizationKey};
-use registry_db::users::{Identity, Membership};
+use registry_db::users::{Credential, Identity, Membership};
 use registry_db::{Connection, api_keys, sessions};
 use registry_types::ids::OrganizationId;
 use registry_types::names::OrganizationSlug;
@@ -171,6 +171,22 @@ pub(crate) fn demand_role(organization: &MemberOrganization, role: Role) -> Resu
         Ok(())
     } else {
         Err(Problem::forbidden(format!("this needs the role {role} in {}", organization.slug)))
+    }
+}
+
+/// Whoever decides about an organization's waivers and reviews: the platform's people, and in an organization that is the
+/// platform's own its administrators. A person, not a program with a key.
+pub(crate) fn demand_decider(identity: &Identity, organization: &MemberOrganization) -> Result<(), Problem> {
+    match identity.credential {
+        Credential::Session(_) => {}
+        Credential::ApiKey(_) => return Err(Problem::forbidden("a person decides this: log in")),
+    }
+    match organization.trust_tier {
+        TrustTier::Internal => demand_role(organization, Role::Admin),
+        TrustTier::Community | TrustTier::Verified if identity.is_superuser => Ok(()),
+        TrustTier::Community | TrustTier::Verified => {
+            Err(Problem::forbidden("only the platform's superusers decide this for the organization"))
+        }
     }
 }
 

@@ -25,6 +25,7 @@ mod publish;
 mod pull;
 mod registries;
 mod rejudge;
+mod reviews;
 mod rights;
 mod search;
 mod signatures;

@@ -160,6 +160,7 @@ async fn a_waiver_covers_its_advisory_and_component_and_nothing_else() {
 async fn another_person_decides_and_only_one_who_may() {
     let scene = Scene::without_worker(&coverage()).await;
     let (root, admin, developer) = (&scene.store.root, &scene.acme.admin, &scene.acme.developer);
+    root.patch("/v1/orgs/acme", json!({"trust_tier": "verified"})).await.expect(200);
     let id = ask(developer, request()).await;
     let decide = |what: &str| format!("/v1/orgs/acme/waivers/{id}/{what}");
     // The organization is not the platform's own: its administrator does not decide what the platform's users run.
@@ -170,8 +171,7 @@ async fn another_person_decides_and_only_one_who_may() {
     root.post(&own, json!({})).await.expect_problem(403, "ANOTHER_PERSON_REQUIRED");
 
     // In an internal organization its administrators decide, but never about what they asked for themselves.
-    let trust = "UPDATE organizations SET trust_tier = 'internal' WHERE slug = 'acme'";
-    scene.store.database.connect().await.execute(trust, &[]).await.unwrap();
+    root.patch("/v1/orgs/acme", json!({"trust_tier": "internal"})).await.expect(200);
     let of_admin = ask(admin, request()).await;
     let of_admin = format!("/v1/orgs/acme/waivers/{of_admin}/approve");
     admin.post(&of_admin, json!({})).await.expect_problem(403, "ANOTHER_PERSON_REQUIRED");

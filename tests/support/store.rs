@@ -307,12 +307,20 @@ impl Store {
         &self.url
     }
 
-    /// Makes an organization with an administrator and a developer.
+    /// Makes an organization of the tier `internal`, whose versions need no person, with an administrator and a developer.
     ///
     /// # Panics
     /// When the store refuses.
     pub async fn organization(&self, slug: &str) -> Organization {
-        let body = json!({"slug": slug, "display_name": slug, "trust_tier": "verified"});
+        self.organization_of_tier(slug, "internal").await
+    }
+
+    /// Makes an organization of this tier with an administrator and a developer.
+    ///
+    /// # Panics
+    /// When the store refuses.
+    pub async fn organization_of_tier(&self, slug: &str, tier: &str) -> Organization {
+        let body = json!({"slug": slug, "display_name": slug, "trust_tier": tier});
         let made = self.root.post("/v1/orgs", body).await.expect(201);
         let admin = self.user(slug, "admin").await;
         let developer = self.user(slug, "developer").await;

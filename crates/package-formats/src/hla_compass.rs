@@ -10,7 +10,7 @@ use registry_types::package::PackageFormat;
 use registry_types::pointer::{PointerError, escape_token};
 use serde_json::Value;
 
-use crate::{Author, DatabaseRight, Descriptor, Entrypoint, NetworkAccess, Permissions, network};
+use crate::{Author, DatabaseRight, Descriptor, Entrypoint, NetworkAccess, Permissions, hla_resources, network};
 
 /// Images are built with `WORKDIR /app`; the root is where images made by hand put it.
 pub(crate) const MANIFEST_PATHS: &[&str] = &["app/manifest.json", "manifest.json"];
@@ -178,44 +178,13 @@ fn check_resources(root: &Object<'_>, errors: &mut Errors) {
         check_environment(&node, errors);
     }
     let Some(resources) = root.optional("resources").and_then(|n| n.object(errors)) else { return };
-    let mut quantity = |key: &str, max: f64, units: &[(&str, f64)], expected: &str| {
-        let Some(node) = resources.optional(key) else { return };
-        let amount = match node.value {
-            Value::Number(number) => number.as_f64(),
-            Value::String(text) => in_units(text, units),
-            Value::Null | Value::Bool(_) | Value::Array(_) | Value::Object(_) => None,
-        };
-        if !amount.is_some_and(|amount| amount > 0.0 && amount <= max) {
-            errors.push(&node.pointer, "quantity", format!("must be {expected}"));
-        }
-    };
-    let mebibytes = [("Mi", 1.0), ("Gi", 1024.0), ("M", 0.953_674_316), ("G", 953.674_316), ("", 1.0)];
-    let memory = "a number of MiB or a quantity such as \"512Mi\" or \"2Gi\", at most 1 TiB";
-    quantity("memory", 1_048_576.0, &mebibytes, memory);
-    quantity("memoryMb", 1_048_576.0, &mebibytes, memory);
-    quantity("ephemeralStorageGiB", 16_384.0, &[("Gi", 1.0), ("", 1.0)], "a number of GiB, at most 16384");
-    let seconds = [("s", 1.0), ("m", 60.0), ("h", 3600.0), ("", 1.0)];
-    let timeout = "a number of seconds or a duration such as \"300s\", at most 14400 s";
-    quantity("timeout", 14_400.0, &seconds, timeout);
-    quantity("maxRuntimeSeconds", 14_400.0, &seconds, timeout);
-    let cpus = [("m", 0.001), ("", 1.0)];
-    let cpu = "a number of processors such as 1, \"0.5\" or \"500m\", at most 1024";
-    quantity("cpu", 1_024.0, &cpus, cpu);
-    quantity("vcpus", 1_024.0, &cpus, cpu);
+    hla_resources::check(&resources, errors);
     if let Some(node) = resources.optional("gpu") {
         node.integer(0..=64, errors);
     }
     if let Some(node) = resources.optional("environment") {
         check_environment(&node, errors);
     }
-}
-
-/// A decimal number with one of `units`; the empty unit comes last.
-fn in_units(text: &str, units: &[(&str, f64)]) -> Option<f64> {
-    let (digits, factor) =
-        units.iter().find_map(|(unit, factor)| text.strip_suffix(unit).map(|digits| (digits, factor)))?;
-    let is_decimal = digits.bytes().all(|b| b.is_ascii_digit() || b == b'.') && digits.len() <= 16;
-    if is_decimal { digits.parse::<f64>().ok().map(|number| number * factor) } else { None }
 }
 
 fn check_environment(node: &Node<'_>, errors: &mut Errors) {

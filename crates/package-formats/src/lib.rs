@@ -2,15 +2,20 @@
 //!
 //! Pure: no I/O. One file per format; [`format`] dispatches by an exhaustive match.
 
+mod changes;
 mod company_template;
+mod demands;
 mod descriptor;
 mod equality;
 mod format;
 mod hla_compass;
+mod hla_resources;
 pub mod json;
 mod network;
 mod paperclip_module;
 
+pub use changes::{Capabilities, changes};
+pub use demands::{Demands, demands};
 pub use descriptor::{Author, DatabaseRight, Descriptor, Entrypoint, NetworkAccess, Permissions};
 pub use equality::equal_to_submitted;
 pub use format::{detect_format, entrypoint_candidates, manifest_paths, parse_submitted};

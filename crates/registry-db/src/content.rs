@@ -222,26 +222,28 @@ pub async fn link_version(
     Ok(())
 }
 
-/// Adds a referrer to the version's content.
+/// Adds a referrer to what is served for a version; the bytes of its blobs, given with their sizes, lie in the object store.
 ///
 /// # Errors
-/// When the database refuses; the manifest and its blobs must be recorded before.
-pub async fn add_referrer(
+/// When the database refuses.
+pub async fn serve_referrer(
     conn: &mut Connection,
     version: VersionId,
-    manifest: &Digest,
-    digests: &[Digest],
+    manifest: &NewManifest,
+    blobs: &[(Digest, u64)],
 ) -> DbResult<()> {
+    insert_blobs(conn, blobs).await?;
+    insert_manifests(conn, std::slice::from_ref(manifest)).await?;
     let id = uuid::Uuid::from(version);
     let row = (
         version_manifests::version_id.eq(id),
-        version_manifests::digest.eq(manifest.to_string()),
+        version_manifests::digest.eq(manifest.digest.to_string()),
         version_manifests::role.eq(ManifestRole::Referrer.as_str()),
     );
     diesel::insert_into(version_manifests::table).values(row).on_conflict_do_nothing().execute(conn).await?;
-    let rows: Vec<_> = digests
+    let rows: Vec<_> = blobs
         .iter()
-        .map(|digest| (version_blobs::version_id.eq(id), version_blobs::digest.eq(digest.to_string())))
+        .map(|(digest, _)| (version_blobs::version_id.eq(id), version_blobs::digest.eq(digest.to_string())))
         .collect();
     diesel::insert_into(version_blobs::table).values(rows).on_conflict_do_nothing().execute(conn).await?;
     Ok(())

@@ -26,6 +26,7 @@ pub mod publish;
 pub mod pull;
 pub mod registries;
 pub mod rejudgement;
+pub mod reviews;
 mod schema;
 pub mod search;
 pub mod sessions;

@@ -252,3 +252,18 @@ pub async fn role_of(conn: &mut Connection, organization: OrganizationId, user: 
         memberships::table.find((organization.0, user.0)).select(memberships::role).first(conn).await.optional()?;
     role.map(|role| stored("role", &role)).transpose()
 }
+
+/// Sets how much the platform trusts an organization; returns what it was. What was decided before stays. Call in a
+/// transaction.
+///
+/// # Errors
+/// [`crate::DbError::NotFound`].
+pub async fn set_trust_tier(conn: &mut Connection, id: OrganizationId, tier: TrustTier) -> DbResult<TrustTier> {
+    let was: String =
+        organizations::table.find(id.0).select(organizations::trust_tier).for_no_key_update().first(conn).await?;
+    diesel::update(organizations::table.find(id.0))
+        .set(organizations::trust_tier.eq(tier.as_str()))
+        .execute(conn)
+        .await?;
+    stored("trust tier", &was)
+}

@@ -367,6 +367,27 @@ diesel::table! {
 }
 
 diesel::table! {
+    reviews (id) {
+        id -> Uuid,
+        version_id -> Uuid,
+        organization_id -> Uuid,
+        intake_id -> Uuid,
+        verdict_id -> Uuid,
+        digest -> Nullable<Text>,
+        compared_with -> Nullable<Text>,
+        changes -> Jsonb,
+        state -> Text,
+        created_at -> Timestamptz,
+        claimed_by -> Nullable<Uuid>,
+        claimed_at -> Nullable<Timestamptz>,
+        decided_by -> Nullable<Uuid>,
+        decided_at -> Nullable<Timestamptz>,
+        reason -> Nullable<Text>,
+        settled_at -> Nullable<Timestamptz>,
+    }
+}
+
+diesel::table! {
     sessions (id) {
         id -> Uuid,
         user_id -> Uuid,
@@ -410,6 +431,7 @@ diesel::table! {
         created_at -> Timestamptz,
         advisory_snapshot -> Nullable<BigInt>,
         vulnerabilities -> Nullable<Jsonb>,
+        review_id -> Nullable<Uuid>,
     }
 }
 
@@ -531,6 +553,7 @@ diesel::allow_tables_to_appear_in_same_query!(
     queue_turns,
     registry_namespaces,
     rejudgement_requests,
+    reviews,
     sessions,
     store_settings,
     users,

@@ -3,7 +3,7 @@
 use chrono::{DateTime, Utc};
 use diesel::prelude::*;
 use diesel_async::RunQueryDsl;
-use registry_types::ids::{IntakeId, VerdictId, VersionId};
+use registry_types::ids::{IntakeId, ReviewId, VerdictId, VersionId};
 use registry_types::intake::CheckResult;
 use registry_types::verdict::Decision;
 
@@ -22,6 +22,8 @@ pub struct NewVerdict {
     pub key_id: String,
     /// `None` for the intake's own verdict.
     pub rejudged: Option<Rejudged>,
+    /// The person's review that it rests on.
+    pub review: Option<ReviewId>,
 }
 
 /// What is different in the verdict on a version that was judged anew.
@@ -44,7 +46,7 @@ pub struct Verdict {
 }
 
 /// # Errors
-/// `verdicts_intake_idx` when the intake already has one of its own.
+/// `verdicts_own_idx` when the intake already has one of its own.
 pub async fn insert(conn: &mut Connection, new: &NewVerdict) -> DbResult<VerdictId> {
     let id = VerdictId::new();
     let decision = serde_json::to_value(&new.decision).map_err(|e| DbError::corrupt("decision")(Box::new(e)))?;
@@ -61,6 +63,7 @@ pub async fn insert(conn: &mut Connection, new: &NewVerdict) -> DbResult<Verdict
             verdicts::key_id.eq(&new.key_id),
             verdicts::advisory_snapshot.eq(rejudged.map(|rejudged| rejudged.advisory_snapshot)),
             verdicts::vulnerabilities.eq(check),
+            verdicts::review_id.eq(new.review.map(uuid::Uuid::from)),
         ))
         .execute(conn)
         .await?;
@@ -82,7 +85,7 @@ pub async fn latest(conn: &mut Connection, version: VersionId) -> DbResult<Optio
     row.map(TryInto::try_into).transpose()
 }
 
-/// The verdict that one intake ended with, if it was decided; not those on its version by later advisories.
+/// The verdict that one intake ended with, if it was decided; not those on its version by later advisories or by a person.
 ///
 /// # Errors
 /// When the database does not answer.
@@ -90,6 +93,7 @@ pub async fn of_intake(conn: &mut Connection, intake: IntakeId) -> DbResult<Opti
     let row: Option<VerdictRow> = verdicts::table
         .filter(verdicts::intake_id.eq(intake.0))
         .filter(verdicts::advisory_snapshot.is_null())
+        .filter(verdicts::review_id.is_null())
         .select(VerdictRow::as_select())
         .first(conn)
         .await

@@ -26,5 +26,5 @@ macro_rules! typed_id {
 
 typed_id! {
     OrganizationId, UserId, SessionId, ApiKeyId, RegistryNamespaceId, PackageId, VersionId, IntakeId, JobId, VerdictId,
-    WaiverId, CompanyId, AgentId, GoalId, ProjectId, IssueId,
+    WaiverId, ReviewId, CompanyId, AgentId, GoalId, ProjectId, IssueId,
 }

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::ids::{IntakeId, RegistryNamespaceId};
+use crate::ids::{IntakeId, RegistryNamespaceId, ReviewId};
 use crate::text_enum;
 
 text_enum! {
@@ -12,6 +12,7 @@ text_enum! {
         Housekeeping = "housekeeping",
         Rejudgement = "rejudgement",
         Waivers = "waivers",
+        Review = "review",
     }
 }
 
@@ -31,6 +32,10 @@ pub enum JobPayload {
     Rejudgement {},
     /// Ends the waivers whose time is over, and warns of those whose time is nearly so.
     Waivers {},
+    /// Writes the verdict that a person's review leads to.
+    Review {
+        review: ReviewId,
+    },
 }
 
 impl JobPayload {
@@ -42,6 +47,7 @@ impl JobPayload {
             Self::Housekeeping {} => JobKind::Housekeeping,
             Self::Rejudgement {} => JobKind::Rejudgement,
             Self::Waivers {} => JobKind::Waivers,
+            Self::Review { .. } => JobKind::Review,
         }
     }
 }

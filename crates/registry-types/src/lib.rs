@@ -21,6 +21,7 @@ pub mod policy;
 pub mod profile;
 pub mod public_key;
 pub mod rejection_code;
+pub mod review;
 pub mod settings;
 pub mod signature_policy;
 pub mod template;

@@ -4,7 +4,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::advisory::Severity;
 use crate::intake::CheckName;
+use crate::people::TrustTier;
 use crate::profile::Profile;
+use crate::review::ReviewPath;
 
 /// How one check's outcome counts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -27,6 +29,7 @@ pub struct Policy {
     pub requirements: Requirements,
     pub vulnerabilities: VulnerabilityPolicy,
     pub permissions: PermissionPolicy,
+    pub reviews: ReviewPolicy,
 }
 
 /// One requirement per check: exhaustive, so that a new check forces a decision.
@@ -116,6 +119,40 @@ impl Default for PermissionPolicy {
     }
 }
 
+/// What is left to people.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct ReviewPolicy {
+    /// The path of a version that passes every check, by its organization's trust tier.
+    pub community: ReviewPath,
+    pub verified: ReviewPath,
+    pub internal: ReviewPath,
+    /// Checks whose `unknown` a person may accept for one version. Never a `fail`, an `error` or a missing result.
+    pub acceptable: Vec<CheckName>,
+}
+
+impl Default for ReviewPolicy {
+    fn default() -> Self {
+        Self {
+            community: ReviewPath::Always,
+            verified: ReviewPath::WhenGrown,
+            internal: ReviewPath::Never,
+            acceptable: vec![CheckName::Vulnerabilities, CheckName::Secrets, CheckName::PackageManifest, CheckName::Ui],
+        }
+    }
+}
+
+impl ReviewPolicy {
+    #[must_use]
+    pub const fn path(&self, tier: TrustTier) -> ReviewPath {
+        match tier {
+            TrustTier::Community => self.community,
+            TrustTier::Verified => self.verified,
+            TrustTier::Internal => self.internal,
+        }
+    }
+}
+
 /// Why a policy document does not load.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum PolicyError {
@@ -123,6 +160,8 @@ pub enum PolicyError {
     Thresholds,
     #[error("checks that prove what the image is (image, archive) must stay required and enforced")]
     Foundations,
+    #[error("what proves what the image is (image, archive, signature) is never left to a person (reviews.acceptable)")]
+    Unreviewable,
 }
 
 impl Policy {
@@ -136,6 +175,10 @@ impl Policy {
         let r = &self.requirements;
         if r.image != Requirement::STRICT || r.archive != Requirement::STRICT {
             return Err(PolicyError::Foundations);
+        }
+        let proofs = [CheckName::Image, CheckName::Archive, CheckName::Signature];
+        if self.reviews.acceptable.iter().any(|check| proofs.contains(check)) {
+            return Err(PolicyError::Unreviewable);
         }
         Ok(())
     }

@@ -29,6 +29,8 @@ text_enum! {
         SecretDetected = "SECRET_DETECTED",
         NetworkNotAllowed = "NETWORK_NOT_ALLOWED",
         PermissionNotAllowed = "PERMISSION_NOT_ALLOWED",
+        ReviewRequired = "REVIEW_REQUIRED",
+        ReviewRejected = "REVIEW_REJECTED",
         PolicyRejected = "POLICY_REJECTED",
         NamespaceNotVerified = "NAMESPACE_NOT_VERIFIED",
         IntakeFailed = "INTAKE_FAILED",

@@ -19,7 +19,7 @@ pub enum Decision {
         reasons: Vec<Reason>,
         warnings: Vec<Reason>,
     },
-    /// A person decides: nothing failed, but something required could not be told.
+    /// A person decides: nothing failed, but something required could not be told, or the organization's path asks for it.
     InReview {
         reasons: Vec<Reason>,
         warnings: Vec<Reason>,
@@ -92,6 +92,48 @@ pub fn decide(checks: &[CheckResult], policy: &Policy) -> Decision {
     } else {
         Decision::InReview { reasons: undecided, warnings }
     }
+}
+
+/// What lies between the checks and the decision: the path of the organization's tier, and a person's word.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Path<'a> {
+    /// Why a person is asked although every check is clear.
+    pub demand: &'a [Reason],
+    /// The reasons that a person saw and accepted, for the same bytes.
+    pub accepted: &'a [Reason],
+}
+
+/// Decides on the version's path. A person's word never turns what failed into a pass, nor what could not be carried out:
+/// only what the path demands, and what could not be told by checks that the policy leaves to people.
+#[must_use]
+pub fn decide_on_path(checks: &[CheckResult], policy: &Policy, path: Path<'_>) -> Decision {
+    let (undecided, mut warnings) = match decide(checks, policy) {
+        rejected @ Decision::Rejected { .. } => return rejected,
+        Decision::InReview { reasons, warnings } => (reasons, warnings),
+        Decision::Active { warnings } => (Vec::new(), warnings),
+    };
+    let left_to_people = left_to_people(checks, policy);
+    let (accepted, mut open): (Vec<_>, Vec<_>) =
+        undecided.into_iter().partition(|reason| path.accepted.contains(reason) && left_to_people.contains(reason));
+    open.extend(path.demand.iter().filter(|reason| !path.accepted.contains(reason)).cloned());
+    // Shown with the version for ever.
+    warnings.extend(accepted);
+    if open.is_empty() { Decision::Active { warnings } } else { Decision::InReview { reasons: open, warnings } }
+}
+
+/// Those of the reasons to ask a person that no person can accept: they go when their cause does.
+#[must_use]
+pub fn beyond_people(reasons: &[Reason], checks: &[CheckResult], policy: &Policy) -> Vec<Reason> {
+    let acceptable = left_to_people(checks, policy);
+    let is_beyond = |reason: &&Reason| reason.code != RejectionCode::ReviewRequired && !acceptable.contains(reason);
+    reasons.iter().filter(is_beyond).cloned().collect()
+}
+
+/// What could not be told by checks whose `unknown` the policy lets a person accept.
+fn left_to_people(checks: &[CheckResult], policy: &Policy) -> Vec<Reason> {
+    let is_left =
+        |check: &&CheckResult| check.outcome == Outcome::Unknown && policy.reviews.acceptable.contains(&check.name);
+    checks.iter().filter(is_left).flat_map(reasons_of).collect()
 }
 
 /// A result that did not pass always has a reason, even if its check gave none.
@@ -232,6 +274,65 @@ mod tests {
             .prop_map(|(name, requirement)| requiring(name, requirement))
     }
 
+    fn required() -> Reason {
+        Reason::new(RejectionCode::ReviewRequired, "review.tier=community", "a person looks at it")
+    }
+
+    /// The decision when a person accepts all that the decision without one asks about.
+    fn approved(checks: &[CheckResult], policy: &Policy, demand: &[Reason]) -> Decision {
+        let asked = match decide_on_path(checks, policy, Path { demand, accepted: &[] }) {
+            Decision::InReview { reasons, .. } => reasons,
+            Decision::Active { .. } | Decision::Rejected { .. } => Vec::new(),
+        };
+        decide_on_path(checks, policy, Path { demand, accepted: &asked })
+    }
+
+    #[test]
+    fn a_person_accepts_what_the_path_demands_and_what_the_policy_leaves_to_people() {
+        let policy = Policy::default();
+        let clear = clear_but(CheckName::Image, Some(Outcome::Pass));
+        let demand = [required()];
+        let waiting = decide_on_path(&clear, &policy, Path { demand: &demand, accepted: &[] });
+        assert_eq!(waiting, Decision::InReview { reasons: demand.to_vec(), warnings: Vec::new() });
+        assert_eq!(approved(&clear, &policy, &demand), Decision::Active { warnings: Vec::new() });
+        assert_eq!(decide_on_path(&clear, &policy, Path::default()), Decision::Active { warnings: Vec::new() });
+
+        let untold = clear_but(CheckName::Vulnerabilities, Some(Outcome::Unknown));
+        let Decision::Active { warnings } = approved(&untold, &policy, &[]) else { panic!("not accepted") };
+        assert_eq!(warnings.len(), 1, "what was accepted stays told");
+        // The same could not be told, but for another reason than the one that was accepted.
+        let other = [Reason::new(RejectionCode::SecurityScanIncomplete, "rule", "something else")];
+        let path = Path { demand: &[], accepted: &other };
+        assert!(matches!(decide_on_path(&untold, &policy, path), Decision::InReview { .. }));
+    }
+
+    #[test]
+    fn no_person_turns_a_failure_an_error_or_a_missing_check_into_a_pass() {
+        for name in CheckName::ALL {
+            for outcome in [Some(Outcome::Fail), Some(Outcome::Error), None] {
+                let checks = clear_but(*name, outcome);
+                let decision = approved(&checks, &Policy::default(), &[required()]);
+                assert!(!matches!(decision, Decision::Active { .. }), "{name} {outcome:?}: {decision:?}");
+            }
+        }
+        for proof in [CheckName::Image, CheckName::Archive, CheckName::Signature] {
+            let checks = clear_but(proof, Some(Outcome::Unknown));
+            assert!(!matches!(approved(&checks, &Policy::default(), &[]), Decision::Active { .. }), "{proof}");
+            let mut policy = Policy::default();
+            policy.reviews.acceptable.push(proof);
+            assert!(policy.validate().is_err(), "{proof} is never left to a person");
+        }
+    }
+
+    #[test]
+    fn what_no_person_can_accept_is_told_before_anybody_tries() {
+        let policy = Policy::default();
+        let checks = clear_but(CheckName::Signature, Some(Outcome::Error));
+        let Decision::InReview { reasons, .. } = decide(&checks, &policy) else { panic!("decided") };
+        assert_eq!(beyond_people(&reasons, &checks, &policy), reasons);
+        assert_eq!(beyond_people(&[required()], &checks, &policy), []);
+    }
+
     proptest! {
         #[test]
         fn a_further_result_of_a_judged_check_never_improves(
@@ -288,6 +389,30 @@ mod tests {
             prop_assume!(to.required >= from.required && to.enforced >= from.enforced);
             let before = rank(&decide(&checks, &requiring(name, from)));
             prop_assert!(rank(&decide(&checks, &requiring(name, to))) >= before);
+        }
+
+        #[test]
+        fn a_path_never_improves_a_decision_without_a_person(checks in any_results(), policy in any_policy()) {
+            let demand = [required()];
+            let path = Path { demand: &demand, accepted: &[] };
+            prop_assert!(rank(&decide_on_path(&checks, &policy, path)) >= rank(&decide(&checks, &policy)));
+        }
+
+        #[test]
+        fn whatever_a_person_accepted_a_further_result_never_improves(
+            checks in any_results(), policy in any_policy(), outcome in proptest::sample::select(Outcome::ALL), at: usize,
+        ) {
+            prop_assume!(!checks.is_empty());
+            let asked = match decide(&checks, &policy) {
+                Decision::InReview { reasons, .. } => reasons,
+                Decision::Active { .. } | Decision::Rejected { .. } => Vec::new(),
+            };
+            let path = Path { demand: &[], accepted: &asked };
+            let before = rank(&decide_on_path(&checks, &policy, path));
+            let name = checks[at % checks.len()].name;
+            let mut more = checks;
+            more.push(result(name, outcome));
+            prop_assert!(rank(&decide_on_path(&more, &policy, path)) >= before);
         }
 
         #[test]

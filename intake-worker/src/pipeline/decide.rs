@@ -3,19 +3,23 @@
 use chrono::Utc;
 use registry_db::content::{LinkedManifest, ManifestRole};
 use registry_db::intakes::{self, Ending, NewContent};
+use registry_db::reviews::{self, Entry};
 use registry_db::transaction;
 use registry_db::verdicts::NewVerdict;
 use registry_types::intake::IntakeStep;
-use registry_types::verdict::{self, Decision};
+use registry_types::verdict::{self, Decision, Path};
 
 use super::context::{Case, Run};
+use super::review_path::{Asked, Candidate, asked};
 use crate::job_error::JobError;
 use crate::verdict::{Envelope, Judgement, PAYLOAD_TYPE, Subject, VerdictReferrer, attach, statement};
 
 pub(super) async fn decide(run: &Run<'_>, mut case: Case) -> Result<(), JobError> {
     run.at("decide", "begin").await;
     let started = Utc::now();
-    let decision = verdict::decide(&case.checks, &run.policy);
+    let asked = ask(run, &case).await?;
+    let path = Path { demand: &asked.demand, accepted: &[] };
+    let decision = verdict::decide_on_path(&case.checks, &run.policy, path);
     let envelope = sign(run, &case, &decision);
     match &decision {
         Decision::Active { .. } => attach_verdict(run, &mut case, &envelope).await?,
@@ -24,7 +28,7 @@ pub(super) async fn decide(run: &Run<'_>, mut case: Case) -> Result<(), JobError
     }
     let word = word(&decision);
     case.ended(IntakeStep::Decide, started);
-    let ending = ending(run, case, decision, &envelope);
+    let ending = ending(run, case, decision, asked.entry, &envelope);
     let mut conn = run.pipeline.pool.get().await?;
     run.at("decide", "stored").await;
     transaction(&mut conn, async |conn| {
@@ -44,6 +48,19 @@ pub(super) async fn decide(run: &Run<'_>, mut case: Case) -> Result<(), JobError
         "decided"
     );
     Ok(())
+}
+
+/// Whether a person is asked, and what that person is shown.
+async fn ask(run: &Run<'_>, case: &Case) -> Result<Asked, JobError> {
+    let mut conn = run.pipeline.pool.get().await?;
+    let baseline = reviews::baseline(&mut conn, run.work.package, run.work.version).await?;
+    let candidate = Candidate {
+        tier: run.work.tier,
+        format: run.work.format,
+        package_manifest: &run.work.package_manifest,
+        checks: &case.checks,
+    };
+    Ok(asked(&candidate, baseline.as_ref(), &run.policy.reviews))
 }
 
 const fn word(decision: &Decision) -> &'static str {
@@ -69,6 +86,7 @@ fn sign(run: &Run<'_>, case: &Case, decision: &Decision) -> Envelope {
         decision,
         advisories: case.advisories.clone(),
         attestations: &case.attestations,
+        review: None,
         time: Utc::now(),
     });
     run.pipeline.verdict_key.sign(PAYLOAD_TYPE, payload)
@@ -89,7 +107,7 @@ async fn attach_verdict(run: &Run<'_>, case: &mut Case, envelope: &Envelope) -> 
     Ok(())
 }
 
-fn ending(run: &Run<'_>, case: Case, decision: Decision, envelope: &Envelope) -> Ending {
+fn ending(run: &Run<'_>, case: Case, decision: Decision, entry: Entry, envelope: &Envelope) -> Ending {
     let (top, size) = match case.image {
         Some(image) => (Some((image.digest, image.media_type)), image.total_size),
         None => (None, 0),
@@ -102,6 +120,7 @@ fn ending(run: &Run<'_>, case: Case, decision: Decision, envelope: &Envelope) ->
             envelope: envelope.to_bytes(),
             key_id: run.pipeline.verdict_key.key_id().to_owned(),
             rejudged: None,
+            review: None,
         },
         steps: case.steps,
         recorded: case.recorded.clone(),
@@ -119,5 +138,6 @@ fn ending(run: &Run<'_>, case: Case, decision: Decision, envelope: &Envelope) ->
         advisory_snapshot: case.advisory_snapshot,
         waivers: case.waivers,
         documents: case.documents,
+        entry,
     }
 }

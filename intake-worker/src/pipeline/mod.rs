@@ -12,6 +12,7 @@ mod merge;
 mod mirror;
 mod permissions;
 mod resolve;
+pub(crate) mod review_path;
 mod scan;
 mod secrets;
 mod step;

@@ -14,8 +14,7 @@ use serde_json::Value;
 use super::context::{Case, Run};
 use super::step_error::StepError;
 use crate::job_error::JobError;
-use crate::vulnerabilities::{self, Checked, INCOMPLETE_RULE, Scan};
-use crate::waived::Waivers;
+use crate::vulnerabilities::{self, Checked, INCOMPLETE_RULE, Scan, Waivers};
 
 pub(super) async fn scan(run: &Run<'_>, case: &mut Case) -> Result<(), StepError> {
     let snapshot = advisories::latest_usable(&mut *run.pipeline.pool.get().await?).await?;

@@ -3,6 +3,7 @@
 use image_scan::advisories::MatchResult;
 use registry_db::advisories::SnapshotInfo;
 use registry_db::rejudgement::JudgedVersion;
+use registry_db::reviews::{Baseline, Entry};
 use registry_db::waivers::UsedWaiver;
 use registry_types::advisory::Finding;
 use registry_types::intake::{CheckName, CheckResult, Reason};
@@ -10,10 +11,10 @@ use registry_types::package::VersionState;
 use registry_types::policy::Policy;
 use registry_types::profile::Profile;
 use registry_types::rejection_code::RejectionCode;
-use registry_types::verdict::{Decision, decide};
+use registry_types::verdict::{Decision, Path, decide_on_path};
 
-use crate::vulnerabilities::{self, Checked, INCOMPLETE_RULE, Scan};
-use crate::waived::Waivers;
+use crate::pipeline::review_path::{Asked, Candidate, asked};
+use crate::vulnerabilities::{self, Checked, INCOMPLETE_RULE, Scan, Waivers};
 
 /// What becomes of a version.
 pub(super) enum Judged {
@@ -34,6 +35,8 @@ pub(super) struct Anew {
     pub(super) code: Option<RejectionCode>,
     pub(super) findings: Vec<Finding>,
     pub(super) waivers: Vec<UsedWaiver>,
+    /// What a reviewer is shown, for a version that waits for one.
+    pub(super) entry: Entry,
 }
 
 /// The version's checks with `vulnerabilities` made anew; all else of them stands.
@@ -41,6 +44,7 @@ pub(super) fn judge(
     version: &JudgedVersion,
     matched: MatchResult,
     snapshot: &SnapshotInfo,
+    baseline: Option<&Baseline>,
     policy: &Policy,
     profile: Profile,
 ) -> Judged {
@@ -68,7 +72,9 @@ pub(super) fn judge(
     let others = version.checks.iter().filter(|other| other.name != CheckName::Vulnerabilities);
     let mut checks: Vec<_> = others.cloned().chain([check.clone()]).collect();
     checks.sort_by_key(|check| check.name);
-    let decision = decide(&checks, policy);
+    let asked = asked_about(version, &checks, baseline, policy);
+    let path = Path { demand: &asked.demand, accepted: &version.accepted };
+    let decision = decide_on_path(&checks, policy, path);
     let is_trusted = vulnerabilities::carries_verdict(snapshot, policy, profile);
     match next_state(version.state, &decision, is_trusted) {
         None => Judged::Left,
@@ -80,7 +86,23 @@ pub(super) fn judge(
             state,
             findings: matched.findings,
             waivers,
+            entry: asked.entry,
         })),
+    }
+}
+
+/// A version that was active once has gone its path; one that waits for a person is still on it.
+fn asked_about(version: &JudgedVersion, checks: &[CheckResult], baseline: Option<&Baseline>, policy: &Policy) -> Asked {
+    match version.state {
+        VersionState::InReview => {
+            let (tier, format, package_manifest) = (version.tier, version.format, &version.package_manifest);
+            asked(&Candidate { tier, format, package_manifest, checks }, baseline, &policy.reviews)
+        }
+        VersionState::Pending
+        | VersionState::Active
+        | VersionState::Rejected
+        | VersionState::Quarantined
+        | VersionState::Yanked => Asked::default(),
     }
 }
 

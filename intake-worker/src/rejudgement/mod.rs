@@ -14,9 +14,11 @@ use std::time::Instant;
 
 use registry_db::advisories::{self, SnapshotInfo};
 use registry_db::jobs::{self, ClaimedJob};
-use registry_db::rejudgement::{self, Owed, Request};
+use registry_db::rejudgement::{self, JudgedVersion, Owed, Request};
+use registry_db::reviews::{self, Baseline};
 use registry_db::{store_settings, transaction};
 use registry_types::ids::VersionId;
+use registry_types::package::VersionState;
 use registry_types::policy::Policy;
 
 use crate::job_error::JobError;
@@ -136,7 +138,9 @@ impl<'a> Round<'a> {
         let mut as_before: Vec<_> = versions.iter().copied().filter(|id| !loaded_ids.contains(id)).collect();
         let (mut anew, mut left) = (Vec::new(), 0);
         for (version, matched) in matched {
-            match judge::judge(&version, matched, &self.snapshot, &self.policy, self.pipeline.profile) {
+            let baseline = self.baseline(&version).await?;
+            let (policy, profile) = (&self.policy, self.pipeline.profile);
+            match judge::judge(&version, matched, &self.snapshot, baseline.as_ref(), policy, profile) {
                 Judged::AsBefore => as_before.push(version.id),
                 Judged::Left => left += 1,
                 Judged::Anew(decided) => anew.push((version, *decided)),
@@ -145,6 +149,21 @@ impl<'a> Round<'a> {
         self.mark(&as_before).await?;
         self.settle(anew, tally).await?;
         Ok(left)
+    }
+
+    /// What a version is compared with that waits for a person; few do.
+    async fn baseline(&self, version: &JudgedVersion) -> Result<Option<Baseline>, JobError> {
+        match version.state {
+            VersionState::InReview => {
+                let mut conn = self.pipeline.pool.get().await?;
+                Ok(reviews::baseline(&mut conn, version.package, version.id).await?)
+            }
+            VersionState::Pending
+            | VersionState::Active
+            | VersionState::Rejected
+            | VersionState::Quarantined
+            | VersionState::Yanked => Ok(None),
+        }
     }
 
     async fn mark(&self, versions: &[VersionId]) -> Result<(), JobError> {

@@ -63,9 +63,11 @@ impl Round<'_> {
                 envelope: envelope.to_bytes(),
                 key_id: self.pipeline.verdict_key.key_id().to_owned(),
                 rejudged: Some(Rejudged { advisory_snapshot, vulnerabilities: anew.vulnerabilities }),
+                review: None,
             },
             findings: anew.findings,
             waivers: anew.waivers,
+            entry: anew.entry,
             request: self.requests.get(&version.id).copied(),
             referrer,
         })
@@ -88,6 +90,7 @@ impl Round<'_> {
             decision: &anew.decision,
             advisories: snapshot_facts(&self.snapshot),
             attestations: &attestations,
+            review: None,
             time: Utc::now(),
         });
         Ok(self.pipeline.verdict_key.sign(PAYLOAD_TYPE, payload))

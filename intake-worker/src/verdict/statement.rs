@@ -40,6 +40,8 @@ pub struct Judgement<'a> {
     pub advisories: Value,
     /// Manifests of the signatures and attestations that were looked at.
     pub attestations: &'a [Digest],
+    /// The person's review that the decision rests on: who, when, why, and the verdict that was reviewed.
+    pub review: Option<Value>,
     pub time: DateTime<Utc>,
 }
 
@@ -104,6 +106,7 @@ fn predicate(judgement: &Judgement<'_>) -> Value {
             "decision": judgement.decision,
             "checks": judgement.checks,
             "advisories": judgement.advisories,
+            "review": judgement.review,
             "policy": policy,
         },
     })
@@ -143,6 +146,7 @@ mod tests {
             decision,
             advisories: json!({"number": 7}),
             attestations: &[Digest::sha256_of(b"signature")],
+            review: None,
             time: DateTime::UNIX_EPOCH,
         });
         serde_json::from_slice(&bytes).unwrap()

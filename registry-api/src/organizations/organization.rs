@@ -1,6 +1,6 @@
 //! Organizations themselves.
 
-use actix_web::{HttpResponse, get, post, web};
+use actix_web::{HttpResponse, get, patch, post, web};
 use chrono::{DateTime, Utc};
 use registry_db::audit::{self, Entry};
 use registry_db::organizations::{self, NewOrganization, Organization, OrganizationKey, SLUG_TAKEN};
@@ -176,4 +176,48 @@ pub(crate) async fn get(
 async fn find(state: &AppState, id: OrganizationId) -> Result<Organization, Problem> {
     let found = organizations::find(&mut *state.pool.get().await?, &OrganizationKey::Id(id)).await?;
     found.ok_or_else(|| Problem::not_found("organization"))
+}
+
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct ChangeOrganization {
+    /// `community`, `verified` or `internal`: the path of the versions that are published from now on.
+    #[schema(value_type = String, example = "verified")]
+    trust_tier: TrustTier,
+}
+
+/// Set an organization's trust tier (superuser)
+///
+/// It chooses whether versions wait for a person. What was decided before stays.
+#[utoipa::path(
+    tag = "organizations",
+    operation_id = "changeOrganization",
+    params(("org" = String, Path, description = "Id or slug")),
+    request_body = ChangeOrganization,
+    responses((status = 200, description = "Changed", body = OrganizationItem), Problems),
+    security(("bearer" = []))
+)]
+#[patch("/v1/orgs/{org}")]
+pub(crate) async fn change(
+    state: web::Data<AppState>,
+    Superuser(identity): Superuser,
+    member: Member<ViewerRight>,
+    body: web::Json<ChangeOrganization>,
+) -> Result<web::Json<OrganizationItem>, Problem> {
+    let (id, tier) = (member.organization.id, body.trust_tier);
+    let mut conn = state.pool.get().await?;
+    transaction(&mut conn, async |conn| -> Result<(), DbError> {
+        let was = organizations::set_trust_tier(conn, id, tier).await?;
+        let entry = Entry {
+            organization: Some(id),
+            actor: identity.actor(),
+            action: "organization.trust_tier_changed",
+            subject: format!("organization:{id}"),
+            details: json!({ "from": was, "to": tier }),
+        };
+        audit::append(conn, entry).await
+    })
+    .await?;
+    drop(conn);
+    Ok(web::Json(OrganizationItem::of(find(&state, id).await?, Role::Admin)))
 }

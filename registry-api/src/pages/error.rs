@@ -74,6 +74,9 @@ const fn title(code: ProblemCode) -> &'static str {
         | ProblemCode::ModuleRunsUnsupported
         | ProblemCode::IntakeInProgress
         | ProblemCode::IdempotencyKeyReused
+        | ProblemCode::ReviewOutdated
+        | ProblemCode::ReviewNotOpen
+        | ProblemCode::ReviewNotDecidable
         | ProblemCode::WaiverInvalid
         | ProblemCode::WaiverNotOpen
         | ProblemCode::QuotaExceeded => "That did not work",

@@ -1,11 +1,11 @@
 //! Approve, refuse and withdraw waivers.
 
 use actix_web::{post, web};
-use registry_db::users::{Credential, Identity};
+use registry_db::users::Identity;
 use registry_db::waivers::{self, ANOTHER_PERSON, Decided, NotOpen, Waiver};
 use registry_db::{DbError, transaction};
 use registry_types::ids::WaiverId;
-use registry_types::people::{Role, TrustTier};
+use registry_types::people::Role;
 use registry_types::waiver::Statement;
 use serde::Deserialize;
 use utoipa::ToSchema;
@@ -13,7 +13,7 @@ use uuid::Uuid;
 
 use super::wire::{WaiverItem, items};
 use crate::problem::{Problem, ProblemBody, ProblemCode, Problems};
-use crate::rights::{AdminRight, DeveloperRight, Member, MemberOrganization};
+use crate::rights::{AdminRight, DeveloperRight, Member, demand_decider};
 use crate::state::AppState;
 
 #[derive(Default, Deserialize, ToSchema)]
@@ -123,22 +123,6 @@ pub(crate) async fn withdraw(
     })
     .await?;
     answer(&mut conn, waiver).await
-}
-
-/// The platform decides about what it does not trust blindly; an internal organization's administrators decide about their
-/// own. A person decides, not a program with a key.
-fn demand_decider(identity: &Identity, organization: &MemberOrganization) -> Result<(), Problem> {
-    match identity.credential {
-        Credential::Session(_) => {}
-        Credential::ApiKey(_) => return Err(Problem::forbidden("a person decides about waivers: log in")),
-    }
-    match organization.trust_tier {
-        TrustTier::Internal => Ok(()),
-        TrustTier::Community | TrustTier::Verified if identity.is_superuser => Ok(()),
-        TrustTier::Community | TrustTier::Verified => {
-            Err(Problem::forbidden("only the platform's superusers decide about this organization's waivers"))
-        }
-    }
 }
 
 fn decided(identity: &Identity, body: WaiverNote) -> Result<Decided, Problem> {

@@ -5,6 +5,8 @@ mod decide;
 mod read;
 mod wire;
 
+pub(crate) use wire::Person;
+
 pub(crate) fn routes(cfg: &mut utoipa_actix_web::service_config::ServiceConfig) {
     cfg.service(ask::ask)
         .service(read::list)

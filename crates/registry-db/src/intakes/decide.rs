@@ -7,7 +7,7 @@ use diesel_async::RunQueryDsl;
 use registry_types::advisory::Finding;
 use registry_types::component::Component;
 use registry_types::digest::Digest;
-use registry_types::ids::VersionId;
+use registry_types::ids::{VerdictId, VersionId};
 use registry_types::intake::{CheckName, CheckResult, IntakeState};
 use registry_types::package::VersionState;
 use registry_types::rejection_code::RejectionCode;
@@ -19,6 +19,7 @@ use crate::audit::{self, Actor, Entry};
 use crate::content::{self, LinkedManifest, NewManifest};
 use crate::evidence::SbomFormat;
 use crate::jobs::{self, ClaimedJob, Lease};
+use crate::reviews::{self, NewReview};
 use crate::schema::{components, findings, intake_checks, intakes, version_documents, versions};
 use crate::verdicts::{self, NewVerdict};
 use crate::waivers::{self, UsedWaiver};
@@ -65,6 +66,8 @@ pub struct Ending {
     /// The waivers that the verdict rests on.
     pub waivers: Vec<UsedWaiver>,
     pub documents: Vec<Document>,
+    /// What a reviewer is shown, should the decision be left to one.
+    pub entry: reviews::Entry,
 }
 
 /// Ends an intake with its decision. Call in a transaction; nothing of it is visible before.
@@ -86,7 +89,8 @@ pub async fn decide(conn: &mut Connection, lease: Lease, work: &IntakeWork, endi
     replace_content(conn, work, ending).await?;
     upsert_steps(conn, work.id, &ending.steps).await?;
     record_checks(conn, work.id, &ending.checks.iter().collect::<Vec<_>>()).await?;
-    verdicts::insert(conn, &ending.verdict).await?;
+    let verdict = verdicts::insert(conn, &ending.verdict).await?;
+    open_review(conn, work, ending, verdict).await?;
     waivers::note_used(conn, work.version, &ending.waivers).await?;
     note(conn, work, Actor::Worker, "version.decided", outcome_details(&ending.verdict.decision)).await?;
     insert_event(conn, work.id, EventKind::Decided, outcome_details(&ending.verdict.decision)).await?;
@@ -95,6 +99,18 @@ pub async fn decide(conn: &mut Connection, lease: Lease, work: &IntakeWork, endi
         // Last: it holds locks that other packages' decisions wait for.
         Decision::Active { .. } => listing::refresh_listing(conn, work.package).await,
         Decision::Rejected { .. } | Decision::InReview { .. } => Ok(()),
+    }
+}
+
+async fn open_review(conn: &mut Connection, work: &IntakeWork, ending: &Ending, verdict: VerdictId) -> DbResult<()> {
+    match &ending.verdict.decision {
+        Decision::InReview { .. } => {
+            let digest = ending.content.top.as_ref().map(|(digest, _)| digest);
+            let (version, organization, intake, entry) = (work.version, work.organization, work.id, &ending.entry);
+            reviews::open(conn, &NewReview { version, organization, intake, verdict, digest, entry }).await?;
+            Ok(())
+        }
+        Decision::Active { .. } | Decision::Rejected { .. } => Ok(()),
     }
 }
 

@@ -15,6 +15,7 @@ use registry_types::image_reference::ImageReference;
 use registry_types::intake::{CheckResult, IntakeState, IntakeStep};
 use registry_types::names::PackageName;
 use registry_types::package::PackageFormat;
+use registry_types::people::TrustTier;
 use registry_types::profile::Profile;
 use registry_types::text_enum;
 use serde_json::{Value, json};
@@ -47,6 +48,8 @@ pub struct IntakeWork {
     pub organization: OrganizationId,
     pub package: PackageId,
     pub package_name: PackageName,
+    /// Of its organization; it chooses the path.
+    pub tier: TrustTier,
     pub format: PackageFormat,
     pub version: VersionId,
     pub version_number: semver::Version,
@@ -84,6 +87,7 @@ struct WorkRow {
     name: String,
     format: String,
     publisher: String,
+    trust_tier: String,
 }
 
 /// # Errors
@@ -106,6 +110,7 @@ pub async fn load(conn: &mut Connection, id: IntakeId) -> DbResult<IntakeWork> {
             packages::name,
             packages::format,
             organizations::slug,
+            organizations::trust_tier,
         ))
         .first(conn)
         .await?;
@@ -120,6 +125,7 @@ pub async fn load(conn: &mut Connection, id: IntakeId) -> DbResult<IntakeWork> {
         organization: row.organization.into(),
         package: row.package.into(),
         package_name: stored("package name", &format!("{}/{}", row.publisher, row.name))?,
+        tier: stored("trust tier", &row.trust_tier)?,
         format: stored("package format", &row.format)?,
         version: row.version.into(),
         version_number: stored("version", &row.version_number)?,

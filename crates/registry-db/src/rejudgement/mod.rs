@@ -11,6 +11,8 @@ mod work;
 
 pub use affected::{changed_components, holding, of_scopes, plans};
 pub use settle::{NewReferrer, Rejudgement, mark_judged, settle};
+pub(crate) use settle::{StateChange, change_state};
+pub(crate) use work::checks_of;
 pub use work::{JudgedVersion, load};
 
 use diesel::sql_types::{Array, BigInt, Bool, Nullable, Text, Uuid};

@@ -5,7 +5,7 @@ use diesel::sql_types::{Array, BigInt, Nullable, Text, Timestamptz, Uuid};
 use diesel_async::RunQueryDsl;
 use registry_types::advisory::Finding;
 use registry_types::digest::Digest;
-use registry_types::ids::VersionId;
+use registry_types::ids::{VerdictId, VersionId};
 use registry_types::package::VersionState;
 use registry_types::rejection_code::RejectionCode;
 use serde_json::json;
@@ -16,6 +16,7 @@ use crate::audit::{self, Actor, Entry};
 use crate::content::{self, NewManifest};
 use crate::intakes::replace_findings;
 use crate::jobs::{self, Lease};
+use crate::reviews::{self, NewReview};
 use crate::verdicts::{self, NewVerdict};
 use crate::waivers::{self, UsedWaiver};
 use crate::{Connection, DbResult, listing};
@@ -41,6 +42,8 @@ pub struct Rejudgement {
     pub waivers: Vec<UsedWaiver>,
     /// For an active version.
     pub referrer: Option<NewReferrer>,
+    /// What a reviewer is shown, for a version that waits for one.
+    pub entry: reviews::Entry,
     /// The request that it answers.
     pub request: Option<Request>,
 }
@@ -52,19 +55,31 @@ pub struct Rejudgement {
 /// [`crate::DbError::Stale`] when the lease is lost.
 pub async fn settle(conn: &mut Connection, lease: Lease, version: &JudgedVersion, new: &Rejudgement) -> DbResult<bool> {
     jobs::assert_held(conn, lease).await?;
-    if !waivers::hold(conn, &new.waivers).await? || !settle_version(conn, version, new).await? {
+    let change = StateChange {
+        version: version.id,
+        from: version.state,
+        newest_verdict: version.verdict,
+        to: new.state,
+        code: new.code,
+    };
+    if !waivers::hold(conn, &new.waivers).await? || !change_state(conn, &change).await? {
         return Ok(false);
     }
-    verdicts::insert(conn, &new.verdict).await?;
+    let verdict = verdicts::insert(conn, &new.verdict).await?;
+    if version.state == VersionState::InReview {
+        reviews::supersede(conn, version.id).await?;
+    }
+    if new.state == VersionState::InReview {
+        let (digest, entry) = (Some(&version.digest), &new.entry);
+        let (organization, intake) = (version.organization, version.intake);
+        reviews::open(conn, &NewReview { version: version.id, organization, intake, verdict, digest, entry }).await?;
+    }
     replace_findings(conn, version.id, &new.findings).await?;
     waivers::note_used(conn, version.id, &new.waivers).await?;
     insert_scans(conn, new.advisory_snapshot, &[version.id]).await?;
     answer(conn, new.request.as_slice()).await?;
     if let Some(referrer) = &new.referrer {
-        content::insert_blobs(conn, &referrer.blobs).await?;
-        content::insert_manifests(conn, std::slice::from_ref(&referrer.manifest)).await?;
-        let digests: Vec<_> = referrer.blobs.iter().map(|(digest, _)| digest.clone()).collect();
-        content::add_referrer(conn, version.id, &referrer.manifest.digest, &digests).await?;
+        content::serve_referrer(conn, version.id, &referrer.manifest, &referrer.blobs).await?;
     }
     if new.state == VersionState::Rejected {
         content::unlink_version(conn, version.id).await?;
@@ -84,15 +99,25 @@ const SETTLE: &str = "\
     WHERE id = $1 AND state = $5 \
       AND $6 = (SELECT id FROM verdicts WHERE version_id = $1 ORDER BY created_at DESC, id DESC LIMIT 1)";
 
-async fn settle_version(conn: &mut Connection, version: &JudgedVersion, new: &Rejudgement) -> DbResult<bool> {
-    let activated_at: Option<DateTime<Utc>> = new.state.is_visible().then(Utc::now);
+/// A decided version decided again.
+pub(crate) struct StateChange {
+    pub(crate) version: VersionId,
+    pub(crate) from: VersionState,
+    pub(crate) newest_verdict: VerdictId,
+    pub(crate) to: VersionState,
+    pub(crate) code: Option<RejectionCode>,
+}
+
+/// `false` when the version is no longer in that state, or has another verdict.
+pub(crate) async fn change_state(conn: &mut Connection, change: &StateChange) -> DbResult<bool> {
+    let activated_at: Option<DateTime<Utc>> = change.to.is_visible().then(Utc::now);
     let changed = diesel::sql_query(SETTLE)
-        .bind::<Uuid, _>(version.id.0)
-        .bind::<Text, _>(new.state.as_str())
-        .bind::<Nullable<Text>, _>(new.code.map(RejectionCode::as_str))
+        .bind::<Uuid, _>(change.version.0)
+        .bind::<Text, _>(change.to.as_str())
+        .bind::<Nullable<Text>, _>(change.code.map(RejectionCode::as_str))
         .bind::<Nullable<Timestamptz>, _>(activated_at)
-        .bind::<Text, _>(version.state.as_str())
-        .bind::<Uuid, _>(version.verdict.0)
+        .bind::<Text, _>(change.from.as_str())
+        .bind::<Uuid, _>(change.newest_verdict.0)
         .execute(conn)
         .await?;
     Ok(changed > 0)

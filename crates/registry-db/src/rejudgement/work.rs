@@ -4,22 +4,23 @@ use std::collections::HashMap;
 
 use chrono::{DateTime, Utc};
 use diesel::prelude::*;
-use diesel::sql_types::{Array, BigInt, Bytea, Jsonb, Nullable, Text, Uuid};
+use diesel::sql_types::{Array, BigInt, Bytea, Json, Jsonb, Nullable, Text, Uuid};
 use diesel_async::RunQueryDsl;
 use registry_types::advisory::Finding;
 use registry_types::component::Component;
 use registry_types::digest::Digest;
 use registry_types::ids::{IntakeId, OrganizationId, PackageId, VerdictId, VersionId};
-use registry_types::intake::{CheckName, CheckResult};
+use registry_types::intake::{CheckName, CheckResult, Reason};
 use registry_types::names::PackageName;
-use registry_types::package::VersionState;
+use registry_types::package::{PackageFormat, VersionState};
+use registry_types::people::TrustTier;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use crate::error::stored;
 use crate::schema::{components, findings, intake_checks};
 use crate::waivers::{self, Waiver};
-use crate::{Connection, DbError, DbResult};
+use crate::{Connection, DbError, DbResult, reviews};
 
 /// A version as its newest verdict left it.
 #[derive(Debug, Clone, PartialEq)]
@@ -30,6 +31,9 @@ pub struct JudgedVersion {
     pub package: PackageId,
     pub package_name: PackageName,
     pub organization: OrganizationId,
+    pub tier: TrustTier,
+    pub format: PackageFormat,
+    pub package_manifest: Value,
     /// The intake whose checks the verdict rests on.
     pub intake: IntakeId,
     pub image_reference: Option<String>,
@@ -46,6 +50,8 @@ pub struct JudgedVersion {
     pub findings: Vec<Finding>,
     /// Those in force of its organization, at `at`.
     pub waivers: Vec<Waiver>,
+    /// What a person has accepted about these bytes.
+    pub accepted: Vec<Reason>,
     pub at: DateTime<Utc>,
 }
 
@@ -68,6 +74,12 @@ struct VersionRow {
     #[diesel(sql_type = Uuid)]
     organization_id: uuid::Uuid,
     #[diesel(sql_type = Text)]
+    trust_tier: String,
+    #[diesel(sql_type = Text)]
+    format: String,
+    #[diesel(sql_type = Json)]
+    package_manifest: Value,
+    #[diesel(sql_type = Text)]
     publisher: String,
     #[diesel(sql_type = Text)]
     name: String,
@@ -85,8 +97,10 @@ struct VersionRow {
 
 const VERSIONS: &str = "\
     SELECT v.id, v.version, v.state, v.digest, v.media_type, octet_length(m.bytes)::bigint AS manifest_size, v.package_id, \
-        p.organization_id, o.slug AS publisher, p.name, d.intake_id, i.image_reference, d.id AS verdict_id, d.envelope, \
-        d.vulnerabilities \
+        p.organization_id, o.trust_tier, p.format, v.package_manifest, o.slug AS publisher, p.name, d.intake_id, i.image_reference, d.id AS verdict_id, d.envelope, \
+        ( \
+            SELECT vulnerabilities FROM verdicts WHERE intake_id = d.intake_id AND vulnerabilities IS NOT NULL \
+            ORDER BY created_at DESC, id DESC LIMIT 1) AS vulnerabilities \
     FROM versions v JOIN packages p ON p.id = v.package_id JOIN organizations o ON o.id = p.organization_id \
     JOIN manifests m ON m.digest = v.digest \
     JOIN LATERAL (SELECT * FROM verdicts WHERE version_id = v.id ORDER BY created_at DESC, id DESC LIMIT 1) d ON true \
@@ -121,11 +135,13 @@ pub async fn load(conn: &mut Connection, ids: &[VersionId]) -> DbResult<Vec<Judg
             .await?,
     )?;
     let organizations: Vec<OrganizationId> = rows.iter().map(|row| row.organization_id.into()).collect();
+    let mut accepted = reviews::accepted(conn, &intakes).await?;
     let standing = waivers::of_organizations(conn, &organizations).await?;
     rows.into_iter()
         .map(|row| {
             let mut version = row.version(checks.remove(&row.intake_id).unwrap_or_default(), standing.at)?;
             let own = |waiver: &&Waiver| waiver.organization == version.organization;
+            version.accepted = accepted.remove(&row.intake_id).unwrap_or_default();
             version.waivers = standing.waivers.iter().filter(own).cloned().collect();
             version.components = components.remove(&row.id).unwrap_or_default();
             version.findings = findings.remove(&row.id).unwrap_or_default();
@@ -149,6 +165,9 @@ impl VersionRow {
             package: self.package_id.into(),
             package_name: stored("package name", &format!("{}/{}", self.publisher, self.name))?,
             organization: self.organization_id.into(),
+            tier: stored("trust tier", &self.trust_tier)?,
+            format: stored("package format", &self.format)?,
+            package_manifest: self.package_manifest.clone(),
             intake: self.intake_id.into(),
             image_reference: self.image_reference.clone(),
             digest: stored("digest", &self.digest)?,
@@ -160,12 +179,17 @@ impl VersionRow {
             components: Vec::new(),
             findings: Vec::new(),
             waivers: Vec::new(),
+            accepted: Vec::new(),
             at,
         })
     }
 }
 
-async fn checks_of(conn: &mut Connection, intakes: &[uuid::Uuid]) -> DbResult<HashMap<uuid::Uuid, Vec<CheckResult>>> {
+/// The checks of these intakes, as they found them.
+pub(crate) async fn checks_of(
+    conn: &mut Connection,
+    intakes: &[uuid::Uuid],
+) -> DbResult<HashMap<uuid::Uuid, Vec<CheckResult>>> {
     let rows: Vec<(uuid::Uuid, String, String, Value, Value)> = intake_checks::table
         .filter(intake_checks::intake_id.eq_any(intakes))
         .select((

@@ -1,0 +1,77 @@
+//! How reviews come to be, and how later verdicts take their place.
+
+use diesel::prelude::*;
+use diesel_async::RunQueryDsl;
+use registry_types::digest::Digest;
+use registry_types::ids::{IntakeId, OrganizationId, ReviewId, VerdictId, VersionId};
+use registry_types::review::{Change, ReviewState};
+
+use crate::schema::reviews;
+use crate::{Connection, DbError, DbResult};
+
+/// What a reviewer is shown of a version beside its checks.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Entry {
+    /// The active version that it was compared with; `None` for a first one.
+    pub compared_with: Option<semver::Version>,
+    pub changes: Vec<Change>,
+}
+
+pub(crate) struct NewReview<'a> {
+    pub(crate) version: VersionId,
+    pub(crate) organization: OrganizationId,
+    pub(crate) intake: IntakeId,
+    pub(crate) verdict: VerdictId,
+    pub(crate) digest: Option<&'a Digest>,
+    pub(crate) entry: &'a Entry,
+}
+
+/// In the transaction that writes the verdict.
+pub(crate) async fn open(conn: &mut Connection, new: &NewReview<'_>) -> DbResult<ReviewId> {
+    let id = ReviewId::new();
+    let changes = serde_json::to_value(&new.entry.changes).map_err(|e| DbError::corrupt("changes")(Box::new(e)))?;
+    diesel::insert_into(reviews::table)
+        .values((
+            reviews::id.eq(id.0),
+            reviews::version_id.eq(new.version.0),
+            reviews::organization_id.eq(new.organization.0),
+            reviews::intake_id.eq(new.intake.0),
+            reviews::verdict_id.eq(new.verdict.0),
+            reviews::digest.eq(new.digest.map(ToString::to_string)),
+            reviews::compared_with.eq(new.entry.compared_with.as_ref().map(ToString::to_string)),
+            reviews::changes.eq(changes),
+        ))
+        .execute(conn)
+        .await?;
+    Ok(id)
+}
+
+/// A later verdict stands in the place of the one that the version's review is about, whatever a person has decided that is
+/// not written yet: it was decided about another verdict.
+pub(crate) async fn supersede(conn: &mut Connection, version: VersionId) -> DbResult<()> {
+    let waiting = reviews::table
+        .filter(reviews::version_id.eq(version.0))
+        .filter(reviews::settled_at.is_null())
+        .filter(reviews::state.ne(ReviewState::Superseded.as_str()));
+    diesel::update(waiting).set(reviews::state.eq(ReviewState::Superseded.as_str())).execute(conn).await?;
+    Ok(())
+}
+
+/// Versions that wait for a person without a review: an earlier version of the program left them so.
+const OPEN_MISSING: &str = "\
+    INSERT INTO reviews (id, version_id, organization_id, intake_id, verdict_id, digest) \
+    SELECT gen_random_uuid(), v.id, p.organization_id, d.intake_id, d.id, v.digest \
+    FROM versions v JOIN packages p ON p.id = v.package_id \
+    JOIN LATERAL (SELECT id, intake_id FROM verdicts WHERE version_id = v.id ORDER BY created_at DESC, id DESC LIMIT 1) d \
+        ON true \
+    WHERE v.state = 'in_review' \
+      AND NOT EXISTS (SELECT FROM reviews r WHERE r.version_id = v.id AND r.settled_at IS NULL AND r.state <> 'superseded') \
+    ON CONFLICT DO NOTHING";
+
+/// Opens a review for each version that waits for one and has none; returns how many.
+///
+/// # Errors
+/// When the database refuses.
+pub async fn open_missing(conn: &mut Connection) -> DbResult<usize> {
+    Ok(diesel::sql_query(OPEN_MISSING).execute(conn).await?)
+}
