@@ -54,6 +54,11 @@ pub const fn weigh(outcome: Option<Outcome>, requirement: Requirement) -> Weight
 /// A refusal's reasons are those that were found; that later checks were then not carried out is none of them.
 #[must_use]
 pub fn decide(checks: &[CheckResult], policy: &Policy) -> Decision {
+    decide_accepting(checks, policy, |_| false)
+}
+
+/// As [`decide`], but what could not be told by a result that `accepts` holds of only warns.
+fn decide_accepting(checks: &[CheckResult], policy: &Policy, accepts: impl Fn(&CheckResult) -> bool) -> Decision {
     let mut rejections = Vec::new();
     let mut undecided = Vec::new();
     let mut missing = Vec::new();
@@ -62,20 +67,17 @@ pub fn decide(checks: &[CheckResult], policy: &Policy) -> Decision {
         let requirement = policy.requirements.of(*name);
         let results: Vec<_> = checks.iter().filter(|c| c.name == *name).collect();
         if results.is_empty() {
-            let reason = Reason::new(
-                RejectionCode::SecurityScanIncomplete,
-                format!("{name}.required"),
-                format!("the check {name} has no result"),
-            );
             match weigh(None, requirement) {
-                Weight::Undecided => missing.push(reason),
-                Weight::Clear | Weight::Warning | Weight::Rejection => warnings.push(reason),
+                Weight::Undecided => missing.push(missing_reason(*name)),
+                Weight::Clear | Weight::Warning | Weight::Rejection => warnings.push(missing_reason(*name)),
             }
         }
         for result in results {
             match weigh(Some(result.outcome), requirement) {
                 Weight::Clear => {}
                 Weight::Warning => warnings.extend(reasons_of(result)),
+                // Shown with the version for ever.
+                Weight::Undecided if accepts(result) => warnings.extend(reasons_of(result)),
                 Weight::Undecided => undecided.extend(reasons_of(result)),
                 Weight::Rejection => rejections.extend(reasons_of(result)),
             }
@@ -94,6 +96,11 @@ pub fn decide(checks: &[CheckResult], policy: &Policy) -> Decision {
     }
 }
 
+fn missing_reason(name: CheckName) -> Reason {
+    let message = format!("the check {name} has no result");
+    Reason::new(RejectionCode::SecurityScanIncomplete, format!("{name}.required"), message)
+}
+
 /// What lies between the checks and the decision: the path of the organization's tier, and a person's word.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Path<'a> {
@@ -107,33 +114,30 @@ pub struct Path<'a> {
 /// only what the path demands, and what could not be told by checks that the policy leaves to people.
 #[must_use]
 pub fn decide_on_path(checks: &[CheckResult], policy: &Policy, path: Path<'_>) -> Decision {
-    let (undecided, mut warnings) = match decide(checks, policy) {
+    let is_accepted = |result: &CheckResult| {
+        is_left_to_people(result, policy) && reasons_of(result).iter().all(|reason| path.accepted.contains(reason))
+    };
+    let (mut open, warnings) = match decide_accepting(checks, policy, is_accepted) {
         rejected @ Decision::Rejected { .. } => return rejected,
         Decision::InReview { reasons, warnings } => (reasons, warnings),
         Decision::Active { warnings } => (Vec::new(), warnings),
     };
-    let left_to_people = left_to_people(checks, policy);
-    let (accepted, mut open): (Vec<_>, Vec<_>) =
-        undecided.into_iter().partition(|reason| path.accepted.contains(reason) && left_to_people.contains(reason));
     open.extend(path.demand.iter().filter(|reason| !path.accepted.contains(reason)).cloned());
-    // Shown with the version for ever.
-    warnings.extend(accepted);
     if open.is_empty() { Decision::Active { warnings } } else { Decision::InReview { reasons: open, warnings } }
 }
 
-/// Those of the reasons to ask a person that no person can accept: they go when their cause does.
+/// Why no person can approve it: what failed, or could not be told otherwise than as the policy leaves to people. That goes
+/// when its cause does.
 #[must_use]
-pub fn beyond_people(reasons: &[Reason], checks: &[CheckResult], policy: &Policy) -> Vec<Reason> {
-    let acceptable = left_to_people(checks, policy);
-    let is_beyond = |reason: &&Reason| reason.code != RejectionCode::ReviewRequired && !acceptable.contains(reason);
-    reasons.iter().filter(is_beyond).cloned().collect()
+pub fn beyond_people(checks: &[CheckResult], policy: &Policy) -> Vec<Reason> {
+    match decide_accepting(checks, policy, |result| is_left_to_people(result, policy)) {
+        Decision::Active { .. } => Vec::new(),
+        Decision::Rejected { reasons, .. } | Decision::InReview { reasons, .. } => reasons,
+    }
 }
 
-/// What could not be told by checks whose `unknown` the policy lets a person accept.
-fn left_to_people(checks: &[CheckResult], policy: &Policy) -> Vec<Reason> {
-    let is_left =
-        |check: &&CheckResult| check.outcome == Outcome::Unknown && policy.reviews.acceptable.contains(&check.name);
-    checks.iter().filter(is_left).flat_map(reasons_of).collect()
+fn is_left_to_people(result: &CheckResult, policy: &Policy) -> bool {
+    result.outcome == Outcome::Unknown && policy.reviews.acceptable.contains(&result.name)
 }
 
 /// A result that did not pass always has a reason, even if its check gave none.
@@ -327,10 +331,22 @@ mod tests {
     #[test]
     fn what_no_person_can_accept_is_told_before_anybody_tries() {
         let policy = Policy::default();
-        let checks = clear_but(CheckName::Signature, Some(Outcome::Error));
-        let Decision::InReview { reasons, .. } = decide(&checks, &policy) else { panic!("decided") };
-        assert_eq!(beyond_people(&reasons, &checks, &policy), reasons);
-        assert_eq!(beyond_people(&[required()], &checks, &policy), []);
+        let error = clear_but(CheckName::Signature, Some(Outcome::Error));
+        let Decision::InReview { reasons, .. } = decide(&error, &policy) else { panic!("decided") };
+        assert_eq!(beyond_people(&error, &policy), reasons);
+        let unknown = clear_but(CheckName::Vulnerabilities, Some(Outcome::Unknown));
+        assert_eq!(beyond_people(&unknown, &policy), []);
+    }
+
+    #[test]
+    fn a_reason_that_was_accepted_of_one_check_is_not_accepted_of_another() {
+        // The same words, once about what a person may accept and once about what could not be carried out.
+        let checks = [
+            clear_but(CheckName::Vulnerabilities, Some(Outcome::Unknown)),
+            vec![result(CheckName::Signature, Outcome::Error)],
+        ];
+        let checks = checks.concat();
+        assert!(matches!(approved(&checks, &Policy::default(), &[]), Decision::InReview { .. }));
     }
 
     proptest! {

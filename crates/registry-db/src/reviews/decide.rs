@@ -99,7 +99,7 @@ pub async fn decide(
     }
     let (state, action) = match decision.choice {
         Choice::Approve => {
-            let reasons = beyond(conn, id, &review).await?;
+            let reasons = beyond(conn, id).await?;
             if !reasons.is_empty() {
                 return Ok(Err(Refused::BeyondPeople { reasons }));
             }
@@ -155,11 +155,11 @@ async fn has_lapsed(conn: &mut Connection, id: ReviewId) -> DbResult<bool> {
     Ok(row.has_lapsed)
 }
 
-/// What of the review's reasons no person can accept, under the policy in force.
-async fn beyond(conn: &mut Connection, id: ReviewId, review: &Review) -> DbResult<Vec<Reason>> {
+/// Why no person can approve the version, under the policy in force.
+async fn beyond(conn: &mut Connection, id: ReviewId) -> DbResult<Vec<Reason>> {
     let policy = store_settings::policy(conn).await?;
     let checks = work::load(conn, id).await?.checks;
-    Ok(beyond_people(&review.reasons, &checks, &policy))
+    Ok(beyond_people(&checks, &policy))
 }
 
 async fn note(
