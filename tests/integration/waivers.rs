@@ -229,3 +229,26 @@ async fn waivers_are_listed_by_pages_and_filters() {
     assert_eq!(listed(&list("package=ranker&state=asked").await), ids);
     developer.get("/v1/orgs/acme/waivers?state=open").await.expect_problem(400, "BAD_REQUEST");
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn waivers_that_versions_rest_on_are_exported_as_openvex() {
+    let scene = Scene::set(&coverage_and(&[jinja_escape()])).await;
+    let export = async || scene.acme.developer.get("/v1/orgs/acme/vex").await.expect(200);
+    let id = ask(&scene.acme.developer, request()).await;
+    assert_eq!(export().await["statements"], json!([]), "nobody has approved it");
+    let approved = approve(&scene.store.root, &id).await;
+    scene.publish_active("ranker", jinja()).await;
+    let document = export().await;
+    assert_eq!(document["@context"], "https://openvex.dev/ns/v0.2.0");
+    let statement = &document["statements"][0];
+    assert_eq!(statement["vulnerability"]["name"], "GHSA-test-escape", "{document:#}");
+    assert_eq!(statement["status"], "not_affected");
+    assert_eq!(statement["justification"], "vulnerable_code_not_in_execute_path");
+    assert_eq!(statement["products"][0]["subcomponents"][0]["@id"], "pkg:pypi/jinja2");
+    let digest = text(&scene.version("ranker").await["digest"]);
+    assert_eq!(format!("sha256:{}", text(&statement["products"][0]["hashes"]["sha-256"])), digest);
+    scene.store.organization("strangers").await.admin.get("/v1/orgs/acme/vex").await.expect_problem(404, "NOT_FOUND");
+
+    clock::set(&scene.store.database, expiry(&approved)).await;
+    assert_eq!(export().await["statements"], json!([]), "over is over, whoever has noted it");
+}

@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 
 use crate::commands::{
-    advisories, completions, config, credentials, intake, login, migrate, packages, publish, pull, registry, template,
-    verify,
+    advisories, completions, config, credentials, intake, login, migrate, packages, publish, pull, registry, review,
+    template, verify, waiver,
 };
 use crate::exit::{CommandError, Exit};
 use crate::output::Output;
@@ -66,6 +66,12 @@ pub enum Command {
     /// Onboard and manage registry namespaces.
     #[command(subcommand)]
     Registry(registry::RegistryCommand),
+    /// Decide what waits for a person.
+    #[command(subcommand)]
+    Review(review::ReviewCommand),
+    /// Accept known vulnerabilities for a while, by two persons.
+    #[command(subcommand)]
+    Waiver(waiver::WaiverCommand),
     /// Publish, import and export company templates.
     #[command(subcommand)]
     Template(template::TemplateCommand),
@@ -107,6 +113,8 @@ impl Cli {
             Command::Publish(args) => publish::run(&global, output, args).await,
             Command::Intake(command) => intake::run(&global, output, command).await,
             Command::Registry(command) => registry::run(&global, output, command).await,
+            Command::Review(command) => review::run(&global, output, command).await,
+            Command::Waiver(command) => waiver::run(&global, output, command).await,
             Command::Template(command) => template::run(&global, output, command).await,
             Command::Pull(args) => pull::run(&global, output, args).await,
             Command::Verify(args) => verify::run(&global, output, args).await,

@@ -18,6 +18,8 @@ const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; style-src 'self'; img
 pub(crate) enum Section {
     Store,
     Registries,
+    Reviews,
+    Waivers,
     Companies,
     Login,
     /// None of the entries, e.g. an error page.
@@ -55,6 +57,14 @@ impl Frame {
 
     pub(crate) fn at_registries(&self) -> bool {
         self.section == Section::Registries
+    }
+
+    pub(crate) fn at_reviews(&self) -> bool {
+        self.section == Section::Reviews
+    }
+
+    pub(crate) fn at_waivers(&self) -> bool {
+        self.section == Section::Waivers
     }
 
     pub(crate) fn at_companies(&self) -> bool {

@@ -10,9 +10,11 @@ mod intake;
 mod login;
 mod package;
 mod registries;
+mod reviews;
 mod signature_view;
 mod store;
 mod text;
+mod waivers;
 
 /// Pages are for people: they are not in the API's description.
 pub(crate) fn routes(cfg: &mut utoipa_actix_web::service_config::ServiceConfig) {
@@ -25,6 +27,10 @@ pub(crate) fn routes(cfg: &mut utoipa_actix_web::service_config::ServiceConfig) 
             .service(package::version_page)
             .service(intake::intake_page)
             .service(registries::registries_page)
+            .service(reviews::reviews_page)
+            .service(reviews::decide)
+            .service(waivers::waivers_page)
+            .service(waivers::decide)
             .service(login::login_form)
             .service(login::log_in)
             .service(login::log_out)

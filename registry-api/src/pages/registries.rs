@@ -80,7 +80,7 @@ pub(super) async fn registries_page(
 }
 
 /// The organization that the address names, or the caller's primary one.
-async fn chosen(
+pub(super) async fn chosen(
     state: &AppState,
     identity: &Identity,
     named: Option<&str>,

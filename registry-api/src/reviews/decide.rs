@@ -25,13 +25,13 @@ use crate::state::AppState;
 #[serde(deny_unknown_fields)]
 pub(crate) struct ReviewDecision {
     /// `verdict` of the review.
-    verdict: Uuid,
+    pub(crate) verdict: Uuid,
     /// `digest` of the review; null for packages without an image.
     #[serde(default)]
-    digest: Option<String>,
+    pub(crate) digest: Option<String>,
     /// Why; demanded of a rejection, whose publisher reads it.
     #[serde(default)]
-    reason: Option<String>,
+    pub(crate) reason: Option<String>,
 }
 
 /// Take a review on (superuser; in an internal organization its administrators)
@@ -55,16 +55,7 @@ pub(crate) async fn claim(
     Authenticated(identity): Authenticated,
     id: web::Path<Uuid>,
 ) -> Result<web::Json<ReviewItem>, Problem> {
-    let id = ReviewId(id.into_inner());
-    demand_reviewer(&state, &identity, id).await?;
-    let viewer = Viewer::of(Some(&identity));
-    let mut conn = state.pool.get().await?;
-    let review = transaction(&mut conn, async |conn| -> Result<Review, Problem> {
-        reviews::claim(conn, &viewer, id, identity.user, identity.actor()).await?.map_err(refusal)
-    })
-    .await?;
-    let item = items(&mut conn, &identity, vec![review]).await?.pop();
-    Ok(web::Json(item.ok_or_else(|| Problem::not_found("review"))?))
+    claim_as(&state, &identity, id.into_inner()).await.map(web::Json)
 }
 
 /// Let a version become active (superuser; in an internal organization its administrators)
@@ -92,8 +83,8 @@ pub(crate) async fn approve(
     id: web::Path<Uuid>,
     body: web::Json<ReviewDecision>,
 ) -> Result<HttpResponse, Problem> {
-    let (id, request_id) = (ReviewId(id.into_inner()), request_id.into_inner());
-    decide(&state, &identity, request_id, id, Choice::Approve, body.into_inner()).await
+    let (id, request_id) = (id.into_inner(), request_id.into_inner());
+    decide_as(&state, &identity, request_id, id, Choice::Approve, body.into_inner()).await.map(accepted)
 }
 
 /// Reject a version with a reason (superuser; in an internal organization its administrators)
@@ -120,18 +111,37 @@ pub(crate) async fn reject(
     id: web::Path<Uuid>,
     body: web::Json<ReviewDecision>,
 ) -> Result<HttpResponse, Problem> {
-    let (id, request_id) = (ReviewId(id.into_inner()), request_id.into_inner());
-    decide(&state, &identity, request_id, id, Choice::Reject, body.into_inner()).await
+    let (id, request_id) = (id.into_inner(), request_id.into_inner());
+    decide_as(&state, &identity, request_id, id, Choice::Reject, body.into_inner()).await.map(accepted)
 }
 
-async fn decide(
+fn accepted(review: ReviewItem) -> HttpResponse {
+    HttpResponse::Accepted().insert_header(("Location", format!("/v1/reviews/{}", review.id))).json(review)
+}
+
+/// [`claim`], for the page.
+pub(crate) async fn claim_as(state: &AppState, identity: &Identity, id: Uuid) -> Result<ReviewItem, Problem> {
+    let id = ReviewId(id);
+    demand_reviewer(state, identity, id).await?;
+    let viewer = Viewer::of(Some(identity));
+    let mut conn = state.pool.get().await?;
+    let review = transaction(&mut conn, async |conn| -> Result<Review, Problem> {
+        reviews::claim(conn, &viewer, id, identity.user, identity.actor()).await?.map_err(refusal)
+    })
+    .await?;
+    items(&mut conn, identity, vec![review]).await?.pop().ok_or_else(|| Problem::not_found("review"))
+}
+
+/// [`approve`] and [`reject`], for the page as well.
+pub(crate) async fn decide_as(
     state: &AppState,
     identity: &Identity,
     request_id: RequestId,
-    id: ReviewId,
+    id: Uuid,
     choice: Choice,
     body: ReviewDecision,
-) -> Result<HttpResponse, Problem> {
+) -> Result<ReviewItem, Problem> {
+    let id = ReviewId(id);
     demand_reviewer(state, identity, id).await?;
     let decision = parse(identity, request_id, choice, body)?;
     let viewer = Viewer::of(Some(identity));
@@ -140,8 +150,7 @@ async fn decide(
         reviews::decide(conn, &viewer, id, &decision).await?.map_err(refusal)
     })
     .await?;
-    let item = items(&mut conn, identity, vec![review]).await?.pop();
-    Ok(HttpResponse::Accepted().insert_header(("Location", format!("/v1/reviews/{id}"))).json(item))
+    items(&mut conn, identity, vec![review]).await?.pop().ok_or_else(|| Problem::not_found("review"))
 }
 
 fn parse(

@@ -8,6 +8,11 @@ use registry_db::reviews::Refused;
 
 use crate::problem::{Problem, ProblemCode};
 
+pub(crate) use decide::{ReviewDecision, claim_as, decide_as};
+pub(crate) use read::{ReviewQuery, waiting};
+pub(crate) use registry_db::reviews::Choice;
+pub(crate) use wire::ReviewItem;
+
 pub(crate) fn routes(cfg: &mut utoipa_actix_web::service_config::ServiceConfig) {
     cfg.service(read::list).service(read::get).service(decide::claim).service(decide::approve).service(decide::reject);
 }

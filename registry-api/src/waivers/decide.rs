@@ -3,7 +3,7 @@
 use actix_web::{post, web};
 use registry_db::users::Identity;
 use registry_db::waivers::{self, ANOTHER_PERSON, Decided, NotOpen, Waiver};
-use registry_db::{DbError, transaction};
+use registry_db::{Connection, DbError, transaction};
 use registry_types::ids::WaiverId;
 use registry_types::people::Role;
 use registry_types::waiver::Statement;
@@ -13,7 +13,7 @@ use uuid::Uuid;
 
 use super::wire::{WaiverItem, items};
 use crate::problem::{Problem, ProblemBody, ProblemCode, Problems};
-use crate::rights::{AdminRight, DeveloperRight, Member, demand_decider};
+use crate::rights::{AdminRight, DeveloperRight, Member, MemberOrganization, demand_decider, demand_role};
 use crate::state::AppState;
 
 #[derive(Default, Deserialize, ToSchema)]
@@ -47,15 +47,8 @@ pub(crate) async fn approve(
     path: web::Path<(String, Uuid)>,
     body: web::Json<WaiverNote>,
 ) -> Result<web::Json<WaiverItem>, Problem> {
-    demand_decider(&member.identity, &member.organization)?;
-    let id = WaiverId(path.into_inner().1);
-    let (organization, decided) = (member.organization.id, decided(&member.identity, body.into_inner())?);
-    let mut conn = state.pool.get().await?;
-    let waiver = transaction(&mut conn, async |conn| -> Result<Waiver, Problem> {
-        waivers::approve(conn, organization, id, &decided).await.map_err(refusal)?.map_err(not_open)
-    })
-    .await?;
-    answer(&mut conn, waiver).await
+    let id = path.into_inner().1;
+    approve_as(&state, &member.identity, &member.organization, id, body.into_inner()).await.map(web::Json)
 }
 
 /// Refuse a waiver (superuser; in an internal organization its administrators)
@@ -79,15 +72,8 @@ pub(crate) async fn refuse(
     path: web::Path<(String, Uuid)>,
     body: web::Json<WaiverNote>,
 ) -> Result<web::Json<WaiverItem>, Problem> {
-    demand_decider(&member.identity, &member.organization)?;
-    let id = WaiverId(path.into_inner().1);
-    let (organization, decided) = (member.organization.id, decided(&member.identity, body.into_inner())?);
-    let mut conn = state.pool.get().await?;
-    let waiver = transaction(&mut conn, async |conn| -> Result<Waiver, Problem> {
-        waivers::refuse(conn, organization, id, &decided).await.map_err(refusal)?.map_err(not_open)
-    })
-    .await?;
-    answer(&mut conn, waiver).await
+    let id = path.into_inner().1;
+    refuse_as(&state, &member.identity, &member.organization, id, body.into_inner()).await.map(web::Json)
 }
 
 /// Take a waiver back (who asked for it, or an administrator)
@@ -110,10 +96,57 @@ pub(crate) async fn withdraw(
     member: Member<DeveloperRight>,
     path: web::Path<(String, Uuid)>,
 ) -> Result<web::Json<WaiverItem>, Problem> {
-    let id = WaiverId(path.into_inner().1);
-    let organization = member.organization.id;
-    let (by, actor) = (member.identity.user, member.identity.actor());
-    let is_admin = member.organization.role >= Role::Admin;
+    let id = path.into_inner().1;
+    withdraw_as(&state, &member.identity, &member.organization, id).await.map(web::Json)
+}
+
+/// [`approve`], for a caller who was let in otherwise.
+pub(crate) async fn approve_as(
+    state: &AppState,
+    identity: &Identity,
+    organization: &MemberOrganization,
+    id: Uuid,
+    body: WaiverNote,
+) -> Result<WaiverItem, Problem> {
+    demand_decider(identity, organization)?;
+    let (id, organization, decided) = (WaiverId(id), organization.id, decided(identity, body)?);
+    let mut conn = state.pool.get().await?;
+    let waiver = transaction(&mut conn, async |conn| -> Result<Waiver, Problem> {
+        waivers::approve(conn, organization, id, &decided).await.map_err(refusal)?.map_err(not_open)
+    })
+    .await?;
+    answer(&mut conn, waiver).await
+}
+
+/// [`refuse`], for a caller who was let in otherwise.
+pub(crate) async fn refuse_as(
+    state: &AppState,
+    identity: &Identity,
+    organization: &MemberOrganization,
+    id: Uuid,
+    body: WaiverNote,
+) -> Result<WaiverItem, Problem> {
+    demand_decider(identity, organization)?;
+    let (id, organization, decided) = (WaiverId(id), organization.id, decided(identity, body)?);
+    let mut conn = state.pool.get().await?;
+    let waiver = transaction(&mut conn, async |conn| -> Result<Waiver, Problem> {
+        waivers::refuse(conn, organization, id, &decided).await.map_err(refusal)?.map_err(not_open)
+    })
+    .await?;
+    answer(&mut conn, waiver).await
+}
+
+/// [`withdraw`], for a caller who was let in otherwise.
+pub(crate) async fn withdraw_as(
+    state: &AppState,
+    identity: &Identity,
+    organization: &MemberOrganization,
+    id: Uuid,
+) -> Result<WaiverItem, Problem> {
+    demand_role(organization, Role::Developer)?;
+    let (id, by, actor) = (WaiverId(id), identity.user, identity.actor());
+    let is_admin = organization.role >= Role::Admin;
+    let organization = organization.id;
     let mut conn = state.pool.get().await?;
     let waiver = transaction(&mut conn, async |conn| -> Result<Waiver, Problem> {
         if !is_admin && waivers::get(conn, organization, id).await?.asked_by != by {
@@ -144,7 +177,6 @@ fn not_open(NotOpen { state }: NotOpen) -> Problem {
     Problem::new(ProblemCode::WaiverNotOpen, format!("the waiver is {state}"))
 }
 
-async fn answer(conn: &mut registry_db::Connection, waiver: Waiver) -> Result<web::Json<WaiverItem>, Problem> {
-    let item = items(conn, vec![waiver]).await?.pop();
-    Ok(web::Json(item.ok_or_else(|| Problem::not_found("waiver"))?))
+async fn answer(conn: &mut Connection, waiver: Waiver) -> Result<WaiverItem, Problem> {
+    items(conn, vec![waiver]).await?.pop().ok_or_else(|| Problem::not_found("waiver"))
 }

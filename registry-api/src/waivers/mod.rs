@@ -3,14 +3,18 @@
 mod ask;
 mod decide;
 mod read;
+mod vex;
 mod wire;
 
-pub(crate) use wire::Person;
+pub(crate) use decide::{WaiverNote, approve_as, refuse_as, withdraw_as};
+pub(crate) use read::{WaiverQuery, page};
+pub(crate) use wire::{Person, WaiverItem};
 
 pub(crate) fn routes(cfg: &mut utoipa_actix_web::service_config::ServiceConfig) {
     cfg.service(ask::ask)
         .service(read::list)
         .service(read::get)
+        .service(vex::export)
         .service(decide::approve)
         .service(decide::refuse)
         .service(decide::withdraw);

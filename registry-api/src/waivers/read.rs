@@ -3,7 +3,7 @@
 use actix_web::{get, web};
 use registry_db::packages::Page;
 use registry_db::waivers::{self, Filter};
-use registry_types::ids::WaiverId;
+use registry_types::ids::{OrganizationId, WaiverId};
 use registry_types::names::PackageSlug;
 use registry_types::waiver::{AdvisoryId, WaiverState};
 use serde::Deserialize;
@@ -56,12 +56,20 @@ pub(crate) async fn list(
     filter: web::Query<WaiverQuery>,
     query: web::Query<PageQuery>,
 ) -> Result<web::Json<List<WaiverItem>>, Problem> {
-    let (filter, after) = (filter.filter()?, query.after::<WaiverId>()?);
+    page(&state, member.organization.id, &filter, &query).await.map(web::Json)
+}
+
+/// One page of an organization's waivers, for the API and for the page `/waivers`.
+pub(crate) async fn page(
+    state: &AppState,
+    organization: OrganizationId,
+    filter: &WaiverQuery,
+    page: &PageQuery,
+) -> Result<List<WaiverItem>, Problem> {
+    let (filter, after) = (filter.filter()?, page.after::<WaiverId>()?);
     let mut conn = state.pool.get().await?;
-    let Page { items: found, next } =
-        waivers::list(&mut conn, member.organization.id, &filter, after, query.size()).await?;
-    let page = Page { items: items(&mut conn, found).await?, next };
-    Ok(web::Json(List::of(page)?))
+    let Page { items: found, next } = waivers::list(&mut conn, organization, &filter, after, page.size()).await?;
+    List::of(Page { items: items(&mut conn, found).await?, next })
 }
 
 /// One waiver

@@ -18,16 +18,16 @@ use uuid::Uuid;
 pub(crate) struct ComponentBody {
     /// Package URL without a version.
     #[schema(example = "pkg:pypi/jinja2")]
-    pub(super) package: String,
+    pub(crate) package: String,
     /// Exactly this version, letter by letter.
     #[serde(default)]
-    pub(super) version: Option<String>,
+    pub(crate) version: Option<String>,
     /// This version and later ones, in the ecosystem's order.
     #[serde(default)]
-    pub(super) from: Option<String>,
+    pub(crate) from: Option<String>,
     /// Earlier versions than this one. Versions that the ecosystem's rules cannot read are not covered by a range.
     #[serde(default)]
-    pub(super) before: Option<String>,
+    pub(crate) before: Option<String>,
 }
 
 impl From<ComponentRange> for ComponentBody {
@@ -46,7 +46,7 @@ impl From<ComponentRange> for ComponentBody {
 pub(crate) struct Person {
     id: Uuid,
     /// Null for a person who is gone.
-    email: Option<String>,
+    pub(crate) email: Option<String>,
 }
 
 impl Person {
@@ -58,34 +58,34 @@ impl Person {
 /// A waiver.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct WaiverItem {
-    id: Uuid,
+    pub(crate) id: Uuid,
     /// Name part of a package of the organization; null for all of them.
-    package: Option<String>,
+    pub(crate) package: Option<String>,
     /// A range of the package's versions in Cargo's form; null for all of them.
     #[schema(example = "^1.2")]
-    versions: Option<String>,
+    pub(crate) versions: Option<String>,
     /// Id of an advisory, or one of its aliases.
-    advisory: String,
-    component: ComponentBody,
+    pub(crate) advisory: String,
+    pub(crate) component: ComponentBody,
     /// `component_not_present`, `vulnerable_code_not_present`, `vulnerable_code_not_in_execute_path`,
     /// `vulnerable_code_cannot_be_controlled_by_adversary`, `inline_mitigations_already_exist`, `fix_planned` or
     /// `risk_accepted`.
-    reason: &'static str,
-    statement: String,
+    pub(crate) reason: &'static str,
+    pub(crate) statement: String,
     /// `asked`, `approved`, `refused`, `withdrawn` or `expired`.
-    state: &'static str,
+    pub(crate) state: &'static str,
     /// Whether it counts in a judgement now.
-    in_force: bool,
-    asked_by: Person,
-    asked_at: DateTime<Utc>,
+    pub(crate) in_force: bool,
+    pub(crate) asked_by: Person,
+    pub(crate) asked_at: DateTime<Utc>,
     /// Who approved or refused it: another person.
-    decided_by: Option<Person>,
-    decided_at: Option<DateTime<Utc>>,
-    note: Option<String>,
-    withdrawn_by: Option<Person>,
-    withdrawn_at: Option<DateTime<Utc>>,
+    pub(crate) decided_by: Option<Person>,
+    pub(crate) decided_at: Option<DateTime<Utc>>,
+    pub(crate) note: Option<String>,
+    pub(crate) withdrawn_by: Option<Person>,
+    pub(crate) withdrawn_at: Option<DateTime<Utc>>,
     /// It counts before this moment, not at it.
-    expires_at: DateTime<Utc>,
+    pub(crate) expires_at: DateTime<Utc>,
 }
 
 impl WaiverItem {

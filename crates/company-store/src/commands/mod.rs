@@ -11,14 +11,25 @@ pub mod packages;
 pub mod publish;
 pub mod pull;
 pub mod registry;
+pub mod review;
 pub mod template;
 pub mod verify;
+pub mod waiver;
 
 use secrecy::SecretString;
 
 use crate::cli::Global;
 use crate::exit::CommandError;
 use crate::up::{UpArgs, UpSettings, running_store};
+
+/// A query string of the filters that are given.
+fn query(filters: &[(&str, &Option<String>)]) -> String {
+    let mut query = url::form_urlencoded::Serializer::new(String::new());
+    for (name, value) in filters.iter().filter_map(|(name, value)| Some((name, value.as_ref()?))) {
+        query.append_pair(name, value);
+    }
+    query.finish()
+}
 
 /// The database that an operator's command works on: `DATABASE_URL`, else that of the store running on the data folder.
 fn operator_database(global: &Global) -> Result<SecretString, CommandError> {

@@ -13,7 +13,7 @@ pub use ask::{NewWaiver, ask};
 pub use decide::{Decided, NotOpen, approve, refuse, withdraw};
 pub use due::{Due, plan, settle_due};
 pub use in_force::{Standing, UsedWaiver, hold, in_force, note_used, of_organizations};
-pub use read::{Filter, Waiver, count_open, get, list, versions_using};
+pub use read::{Filter, RestingVersion, Waiver, count_open, get, list, resting_on, versions_using};
 
 /// Constraint that keeps a person from deciding about an own request.
 pub const ANOTHER_PERSON: &str = "waivers_another_person_check";

@@ -4,14 +4,16 @@ use chrono::{DateTime, Utc};
 use diesel::prelude::*;
 use diesel_async::RunQueryDsl;
 use registry_types::advisory::Finding;
+use registry_types::digest::Digest;
 use registry_types::ids::{OrganizationId, UserId, VersionId, WaiverId};
 use registry_types::names::PackageSlug;
+use registry_types::package::VersionState;
 use registry_types::waiver::{AdvisoryId, ComponentRange, ComponentVersions, Statement, WaiverReason, WaiverState};
 use semver::VersionReq;
 
 use crate::error::stored;
 use crate::packages::{Page, one_more};
-use crate::schema::{version_waivers, waivers};
+use crate::schema::{packages, version_waivers, versions, waivers};
 use crate::{Connection, DbError, DbResult};
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -206,4 +208,39 @@ pub async fn versions_using(conn: &mut Connection, waiver: WaiverId) -> DbResult
         .load(conn)
         .await?;
     Ok(ids.into_iter().map(Into::into).collect())
+}
+
+/// A version whose newest verdict rests on a waiver.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RestingVersion {
+    pub waiver: WaiverId,
+    pub package: PackageSlug,
+    pub number: semver::Version,
+    pub digest: Digest,
+}
+
+/// The active versions of an organization whose newest verdict rests on a waiver.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn resting_on(conn: &mut Connection, organization: OrganizationId) -> DbResult<Vec<RestingVersion>> {
+    let rows: Vec<(uuid::Uuid, String, String, Option<String>)> = version_waivers::table
+        .inner_join(versions::table.on(versions::id.eq(version_waivers::version_id)))
+        .inner_join(packages::table.on(packages::id.eq(versions::package_id)))
+        .filter(packages::organization_id.eq(organization.0))
+        .filter(versions::state.eq(VersionState::Active.as_str()))
+        .filter(versions::digest.is_not_null())
+        .order((packages::name, versions::id))
+        .select((version_waivers::waiver_id, packages::name, versions::version, versions::digest))
+        .load(conn)
+        .await?;
+    let resting = |(waiver, package, number, digest): (uuid::Uuid, String, String, Option<String>)| {
+        Ok(RestingVersion {
+            waiver: waiver.into(),
+            package: stored("package name", &package)?,
+            number: stored("version", &number)?,
+            digest: stored("digest", &digest.unwrap_or_default())?,
+        })
+    };
+    rows.into_iter().map(resting).collect()
 }
