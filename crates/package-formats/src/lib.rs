@@ -8,6 +8,7 @@ mod equality;
 mod format;
 mod hla_compass;
 pub mod json;
+pub mod manifest_signature;
 mod network;
 mod paperclip_module;
 
