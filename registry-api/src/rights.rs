@@ -12,7 +12,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use futures_util::future::LocalBoxFuture;
 use registry_db::organizations::{self, OrganizationKey};
-use registry_db::users::{Identity, Membership};
+use registry_db::users::{Credential, Identity, Membership};
 use registry_db::{Connection, api_keys, sessions};
 use registry_types::ids::OrganizationId;
 use registry_types::names::OrganizationSlug;
@@ -172,6 +172,33 @@ pub(crate) fn demand_role(organization: &MemberOrganization, role: Role) -> Resu
     } else {
         Err(Problem::forbidden(format!("this needs the role {role} in {}", organization.slug)))
     }
+}
+
+/// Refuses API keys: what a stolen one changed would outlive its revocation.
+pub(crate) fn demand_session(identity: &Identity, what: &str) -> Result<(), Problem> {
+    match identity.credential {
+        Credential::Session(_) => Ok(()),
+        Credential::ApiKey(_) => Err(Problem::forbidden(format!("an API key cannot change {what}; log in"))),
+    }
+}
+
+/// The organization that the header `X-Organization-Id` names, by id or slug.
+///
+/// # Errors
+/// When it names none: as an organization that the caller does not belong to.
+pub(crate) fn organization_in_header(request: &HttpRequest) -> Result<Option<OrganizationKey>, Problem> {
+    let Some(value) = request.headers().get("x-organization-id") else { return Ok(None) };
+    let named = value.to_str().unwrap_or_default().trim();
+    if named.is_empty() {
+        return Ok(None);
+    }
+    named.parse().map(Some).map_err(|_| not_a_member(named))
+}
+
+/// The same whether the organization exists or not.
+pub(crate) fn not_a_member(named: &str) -> Problem {
+    let named: String = named.chars().filter(|c| !c.is_control()).take(64).collect();
+    Problem::forbidden(format!("you do not belong to the organization {named}"))
 }
 
 fn no_organization() -> Problem {

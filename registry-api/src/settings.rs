@@ -65,11 +65,13 @@ pub struct Limits {
     pub open_intakes: u32,
     /// Registry namespaces.
     pub registries: u32,
+    /// Keys that package manifests are signed with, the revoked ones too.
+    pub manifest_keys: u32,
 }
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { open_intakes: 50, registries: 100 }
+        Self { open_intakes: 50, registries: 100, manifest_keys: 200 }
     }
 }
 

@@ -17,6 +17,9 @@ pub mod intakes;
 pub mod jobs;
 pub mod key_ring;
 pub mod listing;
+pub mod manifest_keys;
+pub mod manifest_signatures;
+pub mod modules;
 pub mod notifications;
 pub mod organizations;
 pub mod packages;
@@ -32,6 +35,7 @@ pub mod store_settings;
 pub mod transfers;
 pub mod users;
 pub mod verdicts;
+pub mod withdrawal;
 
 pub use error::{DbError, DbResult};
 pub use pool::{Connection, Pool, TransactionBody, durable, migrate, revert_all, transaction};

@@ -252,3 +252,11 @@ pub async fn role_of(conn: &mut Connection, organization: OrganizationId, user: 
         memberships::table.find((organization.0, user.0)).select(memberships::role).first(conn).await.optional()?;
     role.map(|role| stored("role", &role)).transpose()
 }
+
+/// How many organizations a user belongs to.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn count_of(conn: &mut Connection, user: UserId) -> DbResult<i64> {
+    Ok(memberships::table.filter(memberships::user_id.eq(user.0)).count().get_result(conn).await?)
+}

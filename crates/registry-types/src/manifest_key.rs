@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
 use crate::public_key::{PublicKeyError, check_rsa};
+use crate::text_enum;
 
 /// Longest text of a key that is looked at.
 const MAX_TEXT_BYTES: usize = 8192;
@@ -60,6 +61,19 @@ impl FromStr for ManifestKey {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct KeyFingerprint(pub [u8; 32]);
+
+text_enum! {
+    /// What a package manifest's verified signature is worth.
+    pub enum SignatureStanding {
+        /// By a key that the publisher has enrolled.
+        Enrolled = "enrolled",
+        /// By a key of which nothing is known.
+        NotEnrolled = "not_enrolled",
+        /// By an enrolled key that was revoked from before the manifest was submitted on.
+        Revoked = "revoked",
+        Unsigned = "unsigned",
+    }
+}
 
 /// A text that is no fingerprint.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]

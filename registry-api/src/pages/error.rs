@@ -56,9 +56,11 @@ const fn title(code: ProblemCode) -> &'static str {
     match code {
         ProblemCode::NotFound => "There is nothing here",
         ProblemCode::Unauthenticated => "Please log in",
-        ProblemCode::Forbidden | ProblemCode::RegistryUnauthorized | ProblemCode::SourcePublishUnsupported => {
-            "This is not open to you"
-        }
+        ProblemCode::Forbidden
+        | ProblemCode::RegistryUnauthorized
+        | ProblemCode::ManifestKeyNotEnrolled
+        | ProblemCode::ManifestKeyRevoked
+        | ProblemCode::SourcePublishUnsupported => "This is not open to you",
         ProblemCode::Unavailable => "The store is not available for the moment",
         ProblemCode::Internal => "The store made a mistake",
         ProblemCode::BadRequest
@@ -68,6 +70,9 @@ const fn title(code: ProblemCode) -> &'static str {
         | ProblemCode::RegistryPatternTaken
         | ProblemCode::SignaturePolicyInvalid
         | ProblemCode::ManifestInvalid
+        | ProblemCode::ManifestUnsigned
+        | ProblemCode::ManifestSignatureInvalid
+        | ProblemCode::ManifestKeyInvalid
         | ProblemCode::TemplateInvalid
         | ProblemCode::VersionExists
         | ProblemCode::ModuleRunsUnsupported

@@ -87,7 +87,7 @@ pub async fn watch(client: &mut Client, output: Output, id: &str) -> Result<Exit
         let resume = last_event.clone().unwrap_or_default();
         let headers = [("Accept", "text/event-stream"), ("Last-Event-ID", resume.as_str())];
         let headers = if last_event.is_some() { &headers[..] } else { &headers[..1] };
-        let response = client.send(Method::GET, &format!("{path}/events"), None, headers).await?;
+        let response = client.send(Method::GET, &format!("{path}/events"), None::<&Value>, headers).await?;
         let mut events = EventStream::new(response);
         while let Some(event) = events.next().await {
             last_event = event.id.clone().or(last_event);
