@@ -5,6 +5,7 @@
 pub mod client;
 pub mod fail_points;
 pub mod history;
+pub mod hla_compass;
 pub mod hold;
 pub mod hostile_registry;
 pub mod image;
