@@ -4,6 +4,7 @@
 mod advisories;
 mod agreement;
 mod blob_store;
+mod commands;
 mod crash;
 mod documents;
 mod fixtures;

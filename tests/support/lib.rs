@@ -16,4 +16,5 @@ pub mod random;
 pub mod registry;
 pub mod shelf;
 pub mod store;
+pub mod unreliable_front;
 pub mod wait;

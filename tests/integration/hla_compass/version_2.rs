@@ -1,7 +1,10 @@
 //! Version 2.0.5.
 
+use serde_json::json;
+use store_tests::hla_compass::Run;
 use store_tests::image::Image;
 use store_tests::store::{PASSWORD, text};
+use store_tests::unreliable_front::{Instead, UnreliableFront};
 
 use super::scene::{AUTHOR, MODULE, Scene, after};
 
@@ -19,7 +22,7 @@ impl Scene {
         Some(scene)
     }
 
-    async fn watch(&self, publish_id: &str) -> store_tests::hla_compass::Run {
+    async fn watch(&self, publish_id: &str) -> Run {
         self.author.run(&["publish-status", "--env", "dev", "--watch", "--interval", "1", publish_id]).await
     }
 }
@@ -128,6 +131,47 @@ async fn interop_hla_compass_2_refreshes_its_token_unasked() {
     scene.store.database.connect().await.execute(end, &[]).await.unwrap();
     let ended = scene.author.run(&["list", "--env", "dev"]).await;
     assert_ne!(ended.code, Some(0), "{}", ended.output);
+}
+
+/// The store took the publish in, but the client never learned: it asks again by itself.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn interop_hla_compass_2_repeats_a_publish_whose_answer_was_lost() {
+    let Some(mut scene) = Scene::with_author_2().await else { return };
+    let front = UnreliableFront::before(scene.store.url()).await;
+    scene.author = scene.author.with("HLA_API_ENDPOINT", front.url.as_str());
+    for (number, instead) in [(1, Instead::Lost), (2, Instead::TooMany)] {
+        let image = scene.build(&format!("1.{number}.0")).await.reference;
+        front.disturb("/v1/modules/publish", instead);
+        let published = scene.publish(&image, &[]).await;
+        let id = after("Publish job:", published.expect(0));
+        scene.acme.developer.get(&format!("/v1/modules/publish/{id}")).await.expect(200);
+        assert_eq!(scene.count("intakes").await, number, "{instead:?}");
+        let sent = front.sent_to("/v1/modules/publish");
+        let [.., lost, repeated] = sent.as_slice() else { panic!("{sent:?}") };
+        assert_eq!((&lost.idempotency_key, &lost.body), (&repeated.idempotency_key, &repeated.body));
+        assert!(lost.idempotency_key.is_some());
+    }
+}
+
+/// The form of the publishing handbook, which no version of the client would make.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn interop_hla_compass_2_publishes_the_handbook_s_manifest() {
+    let Some(scene) = Scene::with_author_2().await else { return };
+    scene.author.edit_manifest(MODULE, |manifest| {
+        *manifest = json!({
+            "name": "ranker", "version": "1.0.0", "type": "no-ui", "description": "Ranks peptides",
+            "execution": {"entrypoint": "backend.main:Ranker"},
+            "resources": {"cpu": "1", "memory": "2Gi", "timeout": "300s"},
+            "permissions": {"network": false, "data_access": ["peptides"]},
+            "inputs": {"peptides": {"type": "array", "required": true}},
+            // What a trip through a float would not survive, under the signature.
+            "x-numbers": [1.0, 9_007_199_254_740_993_u64, -0.0],
+            "x-text": "\u{e9}\u{1f9ec}\u{7f}",
+        });
+    });
+    let image = scene.build("1.0.0").await.reference;
+    let published = scene.publish(&image, &[]).await;
+    scene.watch(after("Publish job:", published.expect(0))).await.expect_shown(0, "completed");
 }
 
 /// Of two developers each sees the other's modules only when asked for all.
