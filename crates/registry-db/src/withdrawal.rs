@@ -1,10 +1,12 @@
 //! A publisher takes a whole module back.
 
+use chrono::{DateTime, Utc};
 use diesel::prelude::*;
+use diesel::sql_types::{Text, Uuid};
 use diesel_async::RunQueryDsl;
 use registry_types::ids::{IntakeId, OrganizationId, PackageId};
 use registry_types::intake::IntakeState;
-use registry_types::package::{PackageKind, VersionState};
+use registry_types::package::PackageKind;
 use registry_types::rejection_code::RejectionCode;
 use serde_json::json;
 
@@ -35,15 +37,18 @@ pub async fn owner(conn: &mut Connection, package: PackageId) -> DbResult<Organi
 pub async fn withdraw(conn: &mut Connection, package: PackageId, actor: Actor, reason: &str) -> DbResult<()> {
     let organization = owner(conn, package).await?;
     lock_organization(conn, organization).await?;
-    let marked = diesel::update(packages::table.find(package.0).filter(packages::withdrawn_at.is_null()))
+    let withdrawn_at: Option<DateTime<Utc>> =
+        packages::table.find(package.0).select(packages::withdrawn_at).first(conn).await?;
+    if withdrawn_at.is_some() {
+        return Ok(());
+    }
+    // Jobs, versions, package: in this order whoever decides or judges anew locks them, too.
+    cancel_open_intakes(conn, package, actor).await?;
+    end_versions(conn, package).await?;
+    diesel::update(packages::table.find(package.0))
         .set(packages::withdrawn_at.eq(diesel::dsl::now))
         .execute(conn)
         .await?;
-    if marked == 0 {
-        return Ok(());
-    }
-    cancel_open_intakes(conn, package, actor).await?;
-    end_versions(conn, package).await?;
     let entry = Entry {
         organization: Some(organization),
         actor,
@@ -69,22 +74,16 @@ async fn cancel_open_intakes(conn: &mut Connection, package: PackageId, actor: A
     Ok(())
 }
 
+/// In one statement: a version that changes from one of these states to another at the same time is waited for, not missed.
 async fn end_versions(conn: &mut Connection, package: PackageId) -> DbResult<()> {
-    let in_state = |state: VersionState| {
-        versions::table.filter(versions::package_id.eq(package.0)).filter(versions::state.eq(state.as_str()))
-    };
-    for state in [VersionState::Active, VersionState::Quarantined] {
-        diesel::update(in_state(state))
-            .set((versions::state.eq(VersionState::Yanked.as_str()), versions::rejection_code.eq(None::<String>)))
-            .execute(conn)
-            .await?;
-    }
-    diesel::update(in_state(VersionState::InReview))
-        .set((
-            versions::state.eq(VersionState::Rejected.as_str()),
-            versions::rejection_code.eq(RejectionCode::IntakeCancelled.as_str()),
-        ))
-        .execute(conn)
-        .await?;
+    diesel::sql_query(
+        "UPDATE versions SET state = CASE state WHEN 'in_review' THEN 'rejected' ELSE 'yanked' END, \
+                rejection_code = CASE state WHEN 'in_review' THEN $2 END \
+         WHERE package_id = $1 AND state IN ('active', 'quarantined', 'in_review')",
+    )
+    .bind::<Uuid, _>(package.0)
+    .bind::<Text, _>(RejectionCode::IntakeCancelled.as_str())
+    .execute(conn)
+    .await?;
     Ok(())
 }

@@ -40,7 +40,8 @@ pub(super) async fn judge(
     };
     let fingerprint = signature.key.as_ref().map(ManifestKey::fingerprint);
     let known = manifest_keys::standings(conn, organization.id, fingerprint).await?;
-    let signer = signer(signature, known, asked.canonical.clone()).await?;
+    let names_its_key = signature.key.is_some();
+    let signer = signer(signature, known, asked.canonical.clone()).await?.ok_or_else(|| invalid(names_its_key))?;
     let enrolled = match signer.enrolled {
         Some(key) if key.is_revoked_at(Utc::now()) => return Err(revoked(signer.fingerprint)),
         Some(key) => Some(key.id),
@@ -57,13 +58,13 @@ struct Signer {
     enrolled: Option<KeyStanding>,
 }
 
-/// Whose signature it is: of the key that it names, else of the one among `known` with which it verifies. Old clients send
-/// no key, so that there can be many to try; a large manifest takes its time, too.
+/// Whose signature it is: of the key that it names, else of the one among `known` with which it verifies; `None` when it
+/// verifies with none. Old clients send no key, so that there can be many to try; a large manifest takes its time, too.
 async fn signer(
     signature: ManifestSignature,
     known: Vec<KeyStanding>,
     canonical: CanonicalManifest,
-) -> Result<Signer, Problem> {
+) -> Result<Option<Signer>, Problem> {
     let verified = web::block(move || {
         let bytes = canonical.as_bytes();
         match &signature.key {
@@ -79,12 +80,17 @@ async fn signer(
             }
         }
     });
-    verified.await.map_err(|stopping| Problem::unavailable(stopping.to_string()))?.ok_or_else(invalid)
+    verified.await.map_err(|stopping| Problem::unavailable(stopping.to_string()))
 }
 
-fn invalid() -> Problem {
-    let detail = "the manifest is not what was signed, or the signature is not by the key that it names; sign it again, \
-                  and change nothing afterwards";
+fn invalid(names_its_key: bool) -> Problem {
+    let detail = if names_its_key {
+        "the manifest is not what was signed, or the signature is not by the key that it names; sign it again, and change \
+         nothing afterwards"
+    } else {
+        "the signature names no key, and none that the organization has enrolled made it of this manifest; sign it with a \
+         current client"
+    };
     Problem::new(ProblemCode::ManifestSignatureInvalid, detail)
 }
 
