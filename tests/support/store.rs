@@ -572,9 +572,10 @@ fn api_settings(worker: &WorkerSettings) -> ApiSettings {
     }
 }
 
-/// The policy of the tests: as by default, but package manifests need no signature. What they do need is tested where the
-/// default is put back.
-fn unsigned_policy() -> Policy {
+/// The policy that is in force in tests: as by default, but package manifests need no signature. What they do need is tested
+/// where the default is put back.
+#[must_use]
+pub fn unsigned_policy() -> Policy {
     let demand = ManifestSignatureDemand::Recorded;
     let manifest_signatures = ManifestSignaturePolicy { community: demand, verified: demand, internal: demand };
     Policy { manifest_signatures, ..Policy::default() }
