@@ -29,6 +29,11 @@ text_enum! {
         RegistryPatternTaken = "REGISTRY_PATTERN_TAKEN",
         SignaturePolicyInvalid = "SIGNATURE_POLICY_INVALID",
         ManifestInvalid = "MANIFEST_INVALID",
+        ManifestUnsigned = "MANIFEST_UNSIGNED",
+        ManifestSignatureInvalid = "MANIFEST_SIGNATURE_INVALID",
+        ManifestKeyNotEnrolled = "MANIFEST_KEY_NOT_ENROLLED",
+        ManifestKeyRevoked = "MANIFEST_KEY_REVOKED",
+        ManifestKeyInvalid = "MANIFEST_KEY_INVALID",
         TemplateInvalid = "TEMPLATE_INVALID",
         VersionExists = "VERSION_EXISTS",
         IntakeInProgress = "INTAKE_IN_PROGRESS",
@@ -56,6 +61,8 @@ impl ProblemCode {
             Self::Forbidden
             | Self::RegistryUnauthorized
             | Self::AnotherPersonRequired
+            | Self::ManifestKeyNotEnrolled
+            | Self::ManifestKeyRevoked
             | Self::SourcePublishUnsupported
             | Self::ModuleRunsUnsupported => StatusCode::FORBIDDEN,
             Self::NotFound => StatusCode::NOT_FOUND,
@@ -73,6 +80,9 @@ impl ProblemCode {
             | Self::SignaturePolicyInvalid
             | Self::WaiverInvalid
             | Self::ManifestInvalid
+            | Self::ManifestUnsigned
+            | Self::ManifestSignatureInvalid
+            | Self::ManifestKeyInvalid
             | Self::TemplateInvalid => StatusCode::UNPROCESSABLE_ENTITY,
             // 403, not 429: the HLA-Compass client retries a 429 and then hides the text.
             Self::QuotaExceeded => StatusCode::FORBIDDEN,

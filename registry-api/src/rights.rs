@@ -177,10 +177,7 @@ pub(crate) fn demand_role(organization: &MemberOrganization, role: Role) -> Resu
 /// Whoever decides about an organization's waivers and reviews: the platform's people, and in an organization that is the
 /// platform's own its administrators. A person, not a program with a key.
 pub(crate) fn demand_decider(identity: &Identity, organization: &MemberOrganization) -> Result<(), Problem> {
-    match identity.credential {
-        Credential::Session(_) => {}
-        Credential::ApiKey(_) => return Err(Problem::forbidden("a person decides this: log in")),
-    }
+    demand_session(identity, "what persons decide")?;
     match organization.trust_tier {
         TrustTier::Internal => demand_role(organization, Role::Admin),
         TrustTier::Community | TrustTier::Verified if identity.is_superuser => Ok(()),
@@ -188,6 +185,33 @@ pub(crate) fn demand_decider(identity: &Identity, organization: &MemberOrganizat
             Err(Problem::forbidden("only the platform's superusers decide this for the organization"))
         }
     }
+}
+
+/// Refuses API keys: what a stolen one changed would outlive its revocation.
+pub(crate) fn demand_session(identity: &Identity, what: &str) -> Result<(), Problem> {
+    match identity.credential {
+        Credential::Session(_) => Ok(()),
+        Credential::ApiKey(_) => Err(Problem::forbidden(format!("an API key cannot change {what}; log in"))),
+    }
+}
+
+/// The organization that the header `X-Organization-Id` names, by id or slug.
+///
+/// # Errors
+/// When it names none: as an organization that the caller does not belong to.
+pub(crate) fn organization_in_header(request: &HttpRequest) -> Result<Option<OrganizationKey>, Problem> {
+    let Some(value) = request.headers().get("x-organization-id") else { return Ok(None) };
+    let named = value.to_str().unwrap_or_default().trim();
+    if named.is_empty() {
+        return Ok(None);
+    }
+    named.parse().map(Some).map_err(|_| not_a_member(named))
+}
+
+/// The same whether the organization exists or not.
+pub(crate) fn not_a_member(named: &str) -> Problem {
+    let named: String = named.chars().filter(|c| !c.is_control()).take(64).collect();
+    Problem::forbidden(format!("you do not belong to the organization {named}"))
 }
 
 fn no_organization() -> Problem {

@@ -256,7 +256,7 @@ async fn what_is_not_there_is_a_page_for_people_and_json_for_programs() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn reviews_are_decided_on_their_page() {
     let scene = store_tests::advised::Scene::set(&store_tests::advised::coverage()).await;
-    scene.store.root.patch("/v1/orgs/acme", json!({"trust_tier": "community"})).await.expect(200);
+    scene.trust("community").await;
     let mut manifest = store_tests::store::module_manifest("ranker", "1.0.0");
     manifest["permissions"] = json!({"network": ["api.example.org"]});
     let image = store_tests::image::Image::new().debian_12().layer().hla_module(&manifest);

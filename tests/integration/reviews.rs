@@ -5,7 +5,6 @@ use base64::engine::general_purpose::STANDARD;
 use chrono::TimeDelta;
 use registry_db::packages::Viewer;
 use registry_db::reviews::{self, Filter};
-use registry_db::store_settings;
 use registry_types::policy::Policy;
 use serde_json::{Value, json};
 use store_tests::advised::{Scene, about, coverage, coverage_and, jinja};
@@ -18,13 +17,8 @@ use store_tests::wait;
 /// A store whose `acme` is of this tier.
 async fn scene(tier: &str) -> Scene {
     let scene = Scene::set(&coverage()).await;
-    trust(&scene, tier).await;
+    scene.trust(tier).await;
     scene
-}
-
-async fn trust(scene: &Scene, tier: &str) {
-    let changed = scene.store.root.patch("/v1/orgs/acme", json!({"trust_tier": tier})).await.expect(200);
-    assert_eq!(changed["trust_tier"], tier);
 }
 
 /// Publishes `acme/ranker` with these permissions, and returns how the intake ended.
@@ -223,19 +217,19 @@ async fn a_later_finding_rejects_what_waits_and_no_person_can_approve_it() {
 async fn what_could_not_be_told_is_accepted_by_a_person_where_the_policy_lets_one() {
     let only_debian = [about("Debian:12", "covered", "COVERS-DEBIAN", "LOW", "1")];
     let scene = Scene::set(&only_debian).await;
-    let (root, conn) = (&scene.store.root, scene.pool());
+    let root = &scene.store.root;
     let nobody = Policy {
         reviews: registry_types::policy::ReviewPolicy { acceptable: Vec::new(), ..Default::default() },
         ..Policy::default()
     };
-    store_settings::set_policy(&mut conn.get().await.unwrap(), &nobody).await.unwrap();
+    scene.store.set_policy(&nobody).await;
     assert_eq!(scene.publish("ranker", jinja()).await["outcome"], "in_review", "internal, but not looked at");
     let review = waiting(root).await;
     assert_eq!(review["reasons"][0]["code"], "SECURITY_SCAN_INCOMPLETE");
     let problem = decide(root, &review, "approve", None).await.expect_problem(409, "REVIEW_NOT_DECIDABLE");
     assert!(text(&problem["detail"]).contains("pypi"), "{problem}");
 
-    store_settings::set_policy(&mut conn.get().await.unwrap(), &Policy::default()).await.unwrap();
+    scene.store.set_policy(&Policy::default()).await;
     // Its own administrator may decide: the organization is the platform's own. Its publisher is another one.
     decide(&scene.acme.developer, &review, "approve", None).await.expect_problem(403, "FORBIDDEN");
     decide(&scene.acme.admin, &review, "approve", Some("we know it")).await.expect(202);

@@ -6,15 +6,12 @@ use intake_worker::verdict::VerdictKey;
 use p256::ecdsa::signature::Verifier as _;
 use p256::ecdsa::{Signature, VerifyingKey};
 use p256::pkcs8::DecodePublicKey as _;
-use registry_db::Pool;
-use registry_db::store_settings;
-use registry_types::policy::Policy;
 use serde_json::{Value, json};
 use store_tests::client::StoreClient;
 use store_tests::image::{Image, PushedImage};
 use store_tests::object_server::interop_tool;
 use store_tests::registry::Registry;
-use store_tests::store::{Organization, Store, module_manifest, text};
+use store_tests::store::{Organization, Store, module_manifest, text, unsigned_policy};
 
 const PREDICATE: &str = "https://slsa.dev/verification_summary/v1";
 const BUNDLE: &str = "application/vnd.dev.sigstore.bundle.v0.3+json";
@@ -109,10 +106,9 @@ async fn a_refusal_is_signed_too_and_a_later_verdict_does_not_replace_it() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_policy_in_force_decides_and_stands_in_the_verdict() {
     let (store, acme, registry) = onboarded().await;
-    let mut policy = Policy::default();
+    let mut policy = unsigned_policy();
     policy.permissions.network_allow = Some(vec!["*.allowed.example".to_owned()]);
-    let pool = Pool::new(store.database.url().clone(), 1).unwrap();
-    store_settings::set_policy(&mut pool.get().await.unwrap(), &policy).await.unwrap();
+    store.set_policy(&policy).await;
     let asking_for = |version: &str, host: &str| {
         let mut manifest = module_manifest("ranker", version);
         manifest["permissions"]["network"] = json!([host]);

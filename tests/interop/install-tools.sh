@@ -4,17 +4,19 @@
 # the tests skip a missing tool as loudly.
 #
 #   tests/interop/install-tools.sh [versitygw] [crane] [cosign] [helm] [kubeconform] [syft] [trivy] [grype]
-#                                  [scanner-databases]
+#                                  [scanner-databases] [hla-compass-2.0.5] [hla-compass-6.0.2]
 set -uo pipefail
 
 cache="${COMPANY_STORE_TOOLS:-${XDG_CACHE_HOME:-$HOME/.cache}/company-store/tools}"
-sources="$(cd "$(dirname "$0")" && pwd)/agreement"
+here="$(cd "$(dirname "$0")" && pwd)"
+sources="$here/agreement"
 missing=()
 
 main() {
     mkdir -p "$cache/bin"
     local tools=("$@")
-    ((${#tools[@]})) || tools=(versitygw crane cosign helm kubeconform syft trivy grype scanner-databases)
+    ((${#tools[@]})) || tools=(versitygw crane cosign helm kubeconform syft trivy grype scanner-databases
+        hla-compass-2.0.5 hla-compass-6.0.2)
     for tool in "${tools[@]}"; do
         if ! declare -F "install_$tool" >/dev/null; then
             echo "install-tools: no such tool: $tool" >&2
@@ -37,6 +39,9 @@ install_grype() { go_tool grype github.com/anchore/grype/cmd/grype v0.110.0; }
 install_scanner-databases() {
     install_once scanner-databases "$(cat "$sources"/scanner-databases/*.go | sha256sum | cut -c1-12)" build_scanner_databases
 }
+# The client that module authors publish with, in its two generations.
+install_hla-compass-2.0.5() { hla_compass 2.0.5 6b950264ea334a05043327cf01b8e988fefc3cfad59e94cd49ee299ade56452f; }
+install_hla-compass-6.0.2() { hla_compass 6.0.2 01f9ec70f4a66e253f247ddd4db61f879d091af03bd587c777ba51df4cfd76c3; }
 
 # Builds one Go program into a folder named by its version and links it into bin/ under its plain name.
 go_tool() {
@@ -50,16 +55,50 @@ go_module_tool() {
     install_once "$name" "$version" build_in_module "$module@$version" "$package"
 }
 
+needs_go() {
+    command -v go >/dev/null && return
+    echo "install-tools: $1 needs Go (https://go.dev/dl/), which is not on this machine" >&2
+    return 1
+}
+
+# A Python program in an environment of its own, which is not moved afterwards: its scripts hold its path.
+hla_compass() {
+    local version=$1 sha256=$2 name="hla-compass-$1" pins="$here/hla-compass/$1.txt"
+    local target="$cache/$name"
+    if [[ ! -e $target/complete ]]; then
+        local python
+        python=$(newest_python) || {
+            echo "install-tools: $name needs Python 3.11 to 3.14 with venv, which is not on this machine" >&2
+            return 1
+        }
+        echo "install-tools: installing $name (once)"
+        rm -rf "$target" && "$python" -m venv "$target" || return 1
+        local pip=("$target/bin/python" -m pip --quiet --disable-pip-version-check)
+        "${pip[@]}" download --no-deps --only-binary :all: --dest "$target/wheel" "hla-compass==$version" || return 1
+        echo "$sha256  $(echo "$target"/wheel/*.whl)" | sha256sum --check --quiet || return 1
+        "${pip[@]}" install --only-binary :all: --constraint "$pins" "$target"/wheel/*.whl || return 1
+        touch "$target/complete"
+    fi
+    ln -sfn "$target/bin/hla-compass" "$cache/bin/$name"
+}
+
+newest_python() {
+    local python
+    for python in python3.14 python3.13 python3.12 python3.11 python3; do
+        if "$python" -c 'import sys, venv; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 14))' 2>/dev/null; then
+            echo "$python"
+            return
+        fi
+    done
+    return 1
+}
+
 # install_once NAME VERSION BUILD ARGUMENT...: runs BUILD with a new folder and the arguments, unless this version is there.
 install_once() {
     local name=$1 version=$2 build=$3
     shift 3
     local target="$cache/$name-$version"
     if [[ ! -x $target/$name ]]; then
-        if ! command -v go >/dev/null; then
-            echo "install-tools: $name needs Go (https://go.dev/dl/), which is not on this machine" >&2
-            return 1
-        fi
         echo "install-tools: building $name $version (once; up to a few minutes)"
         rm -rf "$target.new" && mkdir "$target.new" || return 1
         if ! "$build" "$target.new" "$@"; then
@@ -74,11 +113,13 @@ install_once() {
 
 build_package() {
     local folder=$1 package=$2
+    needs_go "$package" || return 1
     GOBIN="$folder" GOFLAGS=-buildvcs=false go install "$package"
 }
 
 build_in_module() {
     local folder=$1 module=$2 package=$3 scratch built
+    needs_go "$package" || return 1
     scratch=$(mktemp -d) || return 1
     (
         cd "$scratch" &&
@@ -94,6 +135,7 @@ build_in_module() {
 
 build_scanner_databases() {
     local folder=$1 scratch built
+    needs_go scanner-databases || return 1
     scratch=$(mktemp -d) && cp "$sources"/scanner-databases/*.go "$scratch" || return 1
     (
         cd "$scratch" &&

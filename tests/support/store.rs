@@ -11,6 +11,8 @@ use intake_worker::verdict::VerdictKey;
 use registry_api::{ApiSettings, BootstrapSettings, Limits, Server, TokenLifetimes};
 use registry_db::Pool;
 use registry_db::key_ring::{KeyRing, KeyRingSettings};
+use registry_db::store_settings;
+use registry_types::policy::{ManifestSignatureDemand, ManifestSignaturePolicy, Policy};
 use registry_types::profile::Profile;
 use secrecy::{ExposeSecret as _, SecretString};
 use serde_json::{Value, json};
@@ -25,7 +27,7 @@ use crate::registry::RegistryAddress;
 use crate::wait;
 
 /// Of every user of the tests.
-const PASSWORD: &str = "a password of the tests";
+pub const PASSWORD: &str = "a password of the tests";
 const SUPERUSER: &str = "root@example.org";
 
 /// What a store is made of, where it is not the usual.
@@ -307,6 +309,15 @@ impl Store {
         &self.url
     }
 
+    /// Puts another policy in force.
+    ///
+    /// # Panics
+    /// When the database refuses.
+    pub async fn set_policy(&self, policy: &Policy) {
+        let pool = Pool::new(self.database.url().clone(), 1).unwrap();
+        store_settings::set_policy(&mut pool.get().await.unwrap(), policy).await.unwrap();
+    }
+
     /// Makes an organization of the tier `internal`, whose versions need no person, with an administrator and a developer.
     ///
     /// # Panics
@@ -569,6 +580,15 @@ fn api_settings(worker: &WorkerSettings) -> ApiSettings {
     }
 }
 
+/// The policy that is in force in tests: as by default, but package manifests need no signature. What they do need is tested
+/// where the default is put back.
+#[must_use]
+pub fn unsigned_policy() -> Policy {
+    let demand = ManifestSignatureDemand::Recorded;
+    let manifest_signatures = ManifestSignaturePolicy { community: demand, verified: demand, internal: demand };
+    Policy { manifest_signatures, ..Policy::default() }
+}
+
 /// What the first start of a store puts into its database.
 async fn prepare(url: &SecretString) {
     let pool = Pool::new(url.clone(), 1).unwrap();
@@ -579,6 +599,7 @@ async fn prepare(url: &SecretString) {
         organization_name: "First".into(),
     };
     registry_api::bootstrap(&pool, first).await.unwrap();
+    store_settings::set_policy(&mut pool.get().await.unwrap(), &unsigned_policy()).await.unwrap();
     intake_worker::advisories::ensure_starter(&pool).await.unwrap();
 }
 

@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 
 use crate::commands::{
-    advisories, completions, config, credentials, intake, login, migrate, packages, publish, pull, registry, review,
-    template, verify, waiver,
+    advisories, completions, config, credentials, intake, key, login, migrate, packages, publish, pull, registry,
+    review, template, verify, waiver,
 };
 use crate::exit::{CommandError, Exit};
 use crate::output::Output;
@@ -50,6 +50,8 @@ pub enum Command {
     Login(login::LoginArgs),
     /// End the session and forget it.
     Logout,
+    /// Change your password; all other sessions end.
+    Password(login::PasswordArgs),
     /// Say who you are and in which organizations.
     Whoami,
     /// List packages.
@@ -72,6 +74,9 @@ pub enum Command {
     /// Accept known vulnerabilities for a while, by two persons.
     #[command(subcommand)]
     Waiver(waiver::WaiverCommand),
+    /// Keys that package manifests are signed with.
+    #[command(subcommand)]
+    Key(key::KeyCommand),
     /// Publish, import and export company templates.
     #[command(subcommand)]
     Template(template::TemplateCommand),
@@ -106,6 +111,7 @@ impl Cli {
             Command::Up(args) => up::run(&global, args).await,
             Command::Login(args) => login::login(&global, output, args).await,
             Command::Logout => login::logout(&global, output).await,
+            Command::Password(args) => login::change_password(&global, output, args).await,
             Command::Whoami => login::whoami(&global, output).await,
             Command::List(args) => packages::list(&global, output, args).await,
             Command::Search(args) => packages::search(&global, output, args).await,
@@ -115,6 +121,7 @@ impl Cli {
             Command::Registry(command) => registry::run(&global, output, command).await,
             Command::Review(command) => review::run(&global, output, command).await,
             Command::Waiver(command) => waiver::run(&global, output, command).await,
+            Command::Key(command) => key::run(&global, output, command).await,
             Command::Template(command) => template::run(&global, output, command).await,
             Command::Pull(args) => pull::run(&global, output, args).await,
             Command::Verify(args) => verify::run(&global, output, args).await,

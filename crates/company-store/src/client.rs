@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use registry_types::pointer::PointerError;
 use reqwest::{Method, RequestBuilder, Response, StatusCode};
+use serde::Serialize;
 use serde_json::{Value, json};
 
 use crate::cli::Global;
@@ -105,7 +106,7 @@ impl Client {
         &mut self,
         method: Method,
         path: &str,
-        body: Option<&Value>,
+        body: Option<&(impl Serialize + ?Sized)>,
         headers: &[(&str, &str)],
     ) -> Result<Response, CommandError> {
         let response = self.send_once(method.clone(), path, body, headers).await?;
@@ -128,7 +129,7 @@ impl Client {
         &self,
         method: Method,
         path: &str,
-        body: Option<&Value>,
+        body: Option<&(impl Serialize + ?Sized)>,
         headers: &[(&str, &str)],
     ) -> Result<Response, CommandError> {
         let mut request = self.authorize(self.http.request(method, self.url(path)?));
@@ -180,6 +181,23 @@ impl Client {
             return Err(refusal(response).await);
         }
         let session = session_of(&self.server, email, &answer(response).await?)?;
+        session.save()?;
+        self.credential = Credential::Session(session);
+        Ok(())
+    }
+
+    /// Changes the password; remembers the new session that the store gives for it.
+    ///
+    /// # Errors
+    /// What the store refuses, or why the session cannot be stored.
+    pub async fn change_password(&mut self, current: &str, new: &str) -> Result<(), CommandError> {
+        let Credential::Session(session) = &self.credential else {
+            return Err(CommandError::NotLoggedIn { server: self.server.to_string() });
+        };
+        let email = session.email.clone();
+        let body = json!({ "current_password": current, "new_password": new });
+        let tokens = self.post("/v1/auth/password", &body).await?;
+        let session = session_of(&self.server, &email, &tokens)?;
         session.save()?;
         self.credential = Credential::Session(session);
         Ok(())

@@ -9,5 +9,6 @@ pub mod output;
 pub mod postgres;
 pub mod private_file;
 pub mod session;
+pub mod signing_key;
 pub mod telemetry;
 pub mod up;

@@ -11,6 +11,7 @@ mod format;
 mod hla_compass;
 mod hla_resources;
 pub mod json;
+pub mod manifest_signature;
 mod network;
 mod paperclip_module;
 

@@ -18,6 +18,9 @@ pub mod intakes;
 pub mod jobs;
 pub mod key_ring;
 pub mod listing;
+pub mod manifest_keys;
+pub mod manifest_signatures;
+pub mod modules;
 pub mod notifications;
 pub mod organizations;
 pub mod packages;
@@ -35,6 +38,7 @@ pub mod transfers;
 pub mod users;
 pub mod verdicts;
 pub mod waivers;
+pub mod withdrawal;
 
 pub use error::{DbError, DbResult};
 pub use pool::{Connection, Pool, TransactionBody, durable, migrate, revert_all, transaction};

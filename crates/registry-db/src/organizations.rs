@@ -267,3 +267,11 @@ pub async fn set_trust_tier(conn: &mut Connection, id: OrganizationId, tier: Tru
         .await?;
     stored("trust tier", &was)
 }
+
+/// How many organizations a user belongs to.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn count_of(conn: &mut Connection, user: UserId) -> DbResult<i64> {
+    Ok(memberships::table.filter(memberships::user_id.eq(user.0)).count().get_result(conn).await?)
+}

@@ -1,4 +1,4 @@
-//! Submissions: a version to be taken in, and what its publisher sees of its modules.
+//! Submissions: a version to be taken in.
 
 use chrono::{DateTime, Utc};
 use diesel::prelude::*;
@@ -8,9 +8,8 @@ use registry_types::ids::{IntakeId, OrganizationId, PackageId, RegistryNamespace
 use registry_types::image_reference::ImageReference;
 use registry_types::intake::IntakeState;
 use registry_types::job::JobPayload;
-use registry_types::names::{Email, PackageName, PackageSlug};
-use registry_types::package::{PackageFormat, PackageKind, VersionState, Visibility};
-use registry_types::rejection_code::RejectionCode;
+use registry_types::names::PackageSlug;
+use registry_types::package::{PackageFormat, VersionState, Visibility};
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
@@ -18,9 +17,9 @@ use crate::audit::{self, Actor, Entry};
 use crate::error::stored;
 use crate::intakes::{EventKind, insert_event, job_key};
 use crate::jobs::{self, Enqueue};
-use crate::packages::{Page, one_more};
+use crate::manifest_signatures::{self, NewManifestSignature};
 use crate::schema::{intakes, organizations, packages, versions};
-use crate::{Connection, DbError, DbResult, listing};
+use crate::{Connection, DbResult, listing};
 
 /// A version that an author asks the store to take in.
 #[derive(Debug, Clone)]
@@ -42,6 +41,8 @@ pub struct NewSubmission {
     pub actor: Actor,
     /// Of the publish call: it stands in the log of all that follows.
     pub request_id: String,
+    /// How the manifest is signed; `None` for formats that are not.
+    pub manifest_signature: Option<NewManifestSignature>,
     /// Queued and running intakes that the organization may have with this one.
     pub max_open_intakes: u32,
 }
@@ -94,6 +95,7 @@ pub async fn submit(conn: &mut Connection, new: &NewSubmission) -> DbResult<Resu
         Ok(version) => version,
         Err(refusal) => return Ok(Err(refusal)),
     };
+    manifest_signatures::record(conn, version, new.manifest_signature).await?;
     let intake = queue_intake(conn, new, version).await?;
     let entry = Entry {
         organization: Some(new.organization),
@@ -105,13 +107,14 @@ pub async fn submit(conn: &mut Connection, new: &NewSubmission) -> DbResult<Resu
             "package": new.name,
             "version": new.version,
             "image": new.image.as_ref().map(ImageReference::to_string),
+            "manifest_key": new.manifest_signature.and_then(|signature| signature.key),
         }),
     };
     audit::append(conn, entry).await?;
     Ok(Ok(Submitted { package, version, intake }))
 }
 
-async fn lock_organization(conn: &mut Connection, organization: OrganizationId) -> DbResult<()> {
+pub(crate) async fn lock_organization(conn: &mut Connection, organization: OrganizationId) -> DbResult<()> {
     organizations::table
         .find(organization.0)
         .select(organizations::id)
@@ -133,19 +136,25 @@ async fn open_intakes(conn: &mut Connection, organization: OrganizationId) -> Db
 
 /// The package of that name, made if it is new, and made more visible if that is asked.
 async fn package(conn: &mut Connection, new: &NewSubmission) -> DbResult<Result<PackageId, Refusal>> {
-    let existing: Option<(uuid::Uuid, String, String)> = packages::table
+    let existing: Option<(uuid::Uuid, String, String, bool)> = packages::table
         .filter(packages::organization_id.eq(new.organization.0))
         .filter(packages::name.eq(new.name.as_str()))
-        .select((packages::id, packages::format, packages::visibility))
+        .select((packages::id, packages::format, packages::visibility, packages::withdrawn_at.is_not_null()))
         .first(conn)
         .await
         .optional()?;
-    let Some((id, format, visibility)) = existing else { return insert_package(conn, new).await.map(Ok) };
+    let Some((id, format, visibility, is_withdrawn)) = existing else { return insert_package(conn, new).await.map(Ok) };
     let format: PackageFormat = stored("package format", &format)?;
     if format != new.format {
         return Ok(Err(Refusal::OtherFormat { format }));
     }
     let id = PackageId::from(id);
+    if is_withdrawn {
+        diesel::update(packages::table.find(id.0))
+            .set(packages::withdrawn_at.eq(None::<DateTime<Utc>>))
+            .execute(conn)
+            .await?;
+    }
     if is_wider(new.visibility, stored("visibility", &visibility)?) {
         diesel::update(packages::table.find(id.0))
             .set(packages::visibility.eq(new.visibility.as_str()))
@@ -281,164 +290,4 @@ async fn queue_intake(conn: &mut Connection, new: &NewSubmission, version: Versi
     let queued = json!({ "state": IntakeState::Queued, "request_id": new.request_id });
     insert_event(conn, id, EventKind::State, queued).await?;
     Ok(id)
-}
-
-/// A module as its publisher sees it: with its newest version, whatever state that is in.
-#[derive(Debug, Clone, PartialEq)]
-pub struct PublishedModule {
-    pub id: PackageId,
-    pub organization: OrganizationId,
-    pub name: PackageName,
-    pub format: PackageFormat,
-    pub visibility: Visibility,
-    pub title: String,
-    pub description: String,
-    pub version: String,
-    pub state: VersionState,
-    pub rejection_code: Option<RejectionCode>,
-    pub image_reference: Option<String>,
-    pub author: UserId,
-    pub author_email: Email,
-    pub created_at: DateTime<Utc>,
-    pub updated_at: DateTime<Utc>,
-}
-
-#[derive(QueryableByName)]
-struct ModuleRow {
-    #[diesel(sql_type = sql_types::Uuid)]
-    id: uuid::Uuid,
-    #[diesel(sql_type = sql_types::Uuid)]
-    organization_id: uuid::Uuid,
-    #[diesel(sql_type = sql_types::Text)]
-    publisher: String,
-    #[diesel(sql_type = sql_types::Text)]
-    name: String,
-    #[diesel(sql_type = sql_types::Text)]
-    format: String,
-    #[diesel(sql_type = sql_types::Text)]
-    visibility: String,
-    #[diesel(sql_type = sql_types::Text)]
-    title: String,
-    #[diesel(sql_type = sql_types::Text)]
-    description: String,
-    #[diesel(sql_type = sql_types::Text)]
-    version: String,
-    #[diesel(sql_type = sql_types::Text)]
-    state: String,
-    #[diesel(sql_type = sql_types::Nullable<sql_types::Text>)]
-    rejection_code: Option<String>,
-    #[diesel(sql_type = sql_types::Nullable<sql_types::Text>)]
-    image_reference: Option<String>,
-    #[diesel(sql_type = sql_types::Uuid)]
-    published_by: uuid::Uuid,
-    #[diesel(sql_type = sql_types::Text)]
-    email: String,
-    #[diesel(sql_type = sql_types::Timestamptz)]
-    created_at: DateTime<Utc>,
-    #[diesel(sql_type = sql_types::Timestamptz)]
-    updated_at: DateTime<Utc>,
-}
-
-/// `$1` organizations, `$2` kind, `$3` one package or NULL, `$4` the last seen package or NULL, `$5` limit.
-const MODULES: &str = "\
-    SELECT p.id, p.organization_id, o.slug AS publisher, p.name, p.format, p.visibility, \
-           coalesce(v.descriptor->>'title', p.name) AS title, \
-           coalesce(v.descriptor->>'description', '') AS description, \
-           v.version, v.state, v.rejection_code, v.image_reference, v.published_by, u.email, p.created_at, \
-           greatest(v.created_at, v.activated_at, i.finished_at) AS updated_at \
-    FROM packages p \
-    JOIN organizations o ON o.id = p.organization_id \
-    JOIN LATERAL (SELECT * FROM versions WHERE package_id = p.id ORDER BY created_at DESC, id DESC LIMIT 1) v ON true \
-    JOIN users u ON u.id = v.published_by \
-    LEFT JOIN LATERAL (SELECT finished_at FROM intakes WHERE version_id = v.id \
-                       ORDER BY created_at DESC, id DESC LIMIT 1) i ON true \
-    WHERE p.organization_id = ANY($1) AND p.kind = $2 AND ($3 IS NULL OR p.id = $3) AND ($4 IS NULL OR p.id < $4) \
-    ORDER BY p.id DESC LIMIT $5";
-
-async fn modules_where(
-    conn: &mut Connection,
-    organizations: &[OrganizationId],
-    one: Option<PackageId>,
-    after: Option<PackageId>,
-    limit: i64,
-) -> DbResult<Vec<PublishedModule>> {
-    let organizations: Vec<uuid::Uuid> = organizations.iter().map(|id| id.0).collect();
-    let rows: Vec<ModuleRow> = diesel::sql_query(MODULES)
-        .bind::<sql_types::Array<sql_types::Uuid>, _>(organizations)
-        .bind::<sql_types::Text, _>(PackageKind::Module.as_str())
-        .bind::<sql_types::Nullable<sql_types::Uuid>, _>(one.map(uuid::Uuid::from))
-        .bind::<sql_types::Nullable<sql_types::Uuid>, _>(after.map(uuid::Uuid::from))
-        .bind::<sql_types::BigInt, _>(limit)
-        .load(conn)
-        .await?;
-    rows.into_iter().map(TryInto::try_into).collect()
-}
-
-/// The modules of `organizations`, the newest first, behind the one `after`.
-///
-/// # Errors
-/// When the database does not answer.
-pub async fn modules(
-    conn: &mut Connection,
-    organizations: &[OrganizationId],
-    after: Option<PackageId>,
-    size: usize,
-) -> DbResult<Page<PublishedModule, PackageId>> {
-    let modules = modules_where(conn, organizations, None, after, one_more(size)).await?;
-    Ok(Page::from_rows(modules, size, |last| last.id))
-}
-
-/// One module of `organizations`.
-///
-/// # Errors
-/// [`DbError::NotFound`] when none of them has it.
-pub async fn module(
-    conn: &mut Connection,
-    organizations: &[OrganizationId],
-    id: PackageId,
-) -> DbResult<PublishedModule> {
-    modules_where(conn, organizations, Some(id), None, 1).await?.pop().ok_or(DbError::NotFound)
-}
-
-/// The numbers and states of a package's versions, the newest first.
-///
-/// # Errors
-/// When the database does not answer.
-pub async fn versions_of(
-    conn: &mut Connection,
-    package: PackageId,
-    limit: i64,
-) -> DbResult<Vec<(String, VersionState)>> {
-    let rows: Vec<(String, String)> = versions::table
-        .filter(versions::package_id.eq(package.0))
-        .order((versions::created_at.desc(), versions::id.desc()))
-        .limit(limit)
-        .select((versions::version, versions::state))
-        .load(conn)
-        .await?;
-    rows.into_iter().map(|(number, state)| Ok((number, stored("version state", &state)?))).collect()
-}
-
-impl TryFrom<ModuleRow> for PublishedModule {
-    type Error = DbError;
-
-    fn try_from(row: ModuleRow) -> DbResult<Self> {
-        Ok(Self {
-            id: row.id.into(),
-            organization: row.organization_id.into(),
-            name: stored("package name", &format!("{}/{}", row.publisher, row.name))?,
-            format: stored("package format", &row.format)?,
-            visibility: stored("visibility", &row.visibility)?,
-            title: row.title,
-            description: row.description,
-            version: row.version,
-            state: stored("version state", &row.state)?,
-            rejection_code: row.rejection_code.map(|code| stored("rejection code", &code)).transpose()?,
-            image_reference: row.image_reference,
-            author: row.published_by.into(),
-            author_email: stored("e-mail address", &row.email)?,
-            created_at: row.created_at,
-            updated_at: row.updated_at,
-        })
-    }
 }

@@ -273,6 +273,31 @@ diesel::table! {
 }
 
 diesel::table! {
+    manifest_keys (id) {
+        id -> Uuid,
+        organization_id -> Uuid,
+        label -> Text,
+        public_key -> Bytea,
+        fingerprint -> Bytea,
+        enrolled_by -> Uuid,
+        enrolled_at -> Timestamptz,
+        revoked_from -> Nullable<Timestamptz>,
+        revoked_by -> Nullable<Uuid>,
+        revocation_reason -> Nullable<Text>,
+    }
+}
+
+diesel::table! {
+    manifest_signatures (version_id) {
+        version_id -> Uuid,
+        manifest_sha256 -> Bytea,
+        key_fingerprint -> Nullable<Bytea>,
+        manifest_key_id -> Nullable<Uuid>,
+        submitted_at -> Timestamptz,
+    }
+}
+
+diesel::table! {
     manifests (digest) {
         digest -> Text,
         media_type -> Text,
@@ -327,6 +352,7 @@ diesel::table! {
         listed_at -> Nullable<Timestamptz>,
         search_text -> Text,
         created_at -> Timestamptz,
+        withdrawn_at -> Nullable<Timestamptz>,
     }
 }
 
@@ -545,6 +571,8 @@ diesel::allow_tables_to_appear_in_same_query!(
     jobs,
     layer_catalogs,
     listing_revision,
+    manifest_keys,
+    manifest_signatures,
     manifests,
     memberships,
     organization_blobs,

@@ -2,6 +2,9 @@
 //!
 //! A refresh writes a new row of the same family and marks the old one as rotated. A rotated refresh token that is
 //! presented again was copied by somebody, so the whole family ends.
+//!
+//! Whatever begins, goes on with or ends a login of a user first locks that user: a family that ends has no row that a
+//! refresh at the same time is about to add.
 
 use chrono::{DateTime, Utc};
 use diesel::prelude::*;
@@ -11,7 +14,7 @@ use registry_types::ids::{SessionId, UserId};
 use crate::error::stored;
 use crate::schema::{memberships, organizations, sessions, users};
 use crate::users::{Credential, Identity, MembershipColumns, SecretHash, membership};
-use crate::{Connection, DbResult};
+use crate::{Connection, DbError, DbResult};
 
 /// The two tokens of one login, as they are stored.
 #[derive(Debug, Clone)]
@@ -22,12 +25,26 @@ pub struct NewTokens {
     pub refresh_expires_at: DateTime<Utc>,
 }
 
-/// Begins a family.
+/// Begins a family, for somebody whose password was verified against `password_hash`. Call in a transaction.
 ///
 /// # Errors
-/// When the database refuses.
-pub async fn start(conn: &mut Connection, user: UserId, tokens: &NewTokens) -> DbResult<SessionId> {
+/// [`DbError::Stale`] when the user has another password by now.
+pub async fn start(
+    conn: &mut Connection,
+    user: UserId,
+    password_hash: &str,
+    tokens: &NewTokens,
+) -> DbResult<SessionId> {
+    if lock_user(conn, user.0).await?.as_deref() != Some(password_hash) {
+        return Err(DbError::Stale);
+    }
     insert(conn, user, uuid::Uuid::new_v4(), tokens).await
+}
+
+/// Keeps others waiting that change this user's logins; gives the stored password hash.
+async fn lock_user(conn: &mut Connection, user: uuid::Uuid) -> DbResult<Option<String>> {
+    let hash = users::table.find(user).select(users::password_hash).for_no_key_update();
+    Ok(hash.first(conn).await.optional()?)
 }
 
 async fn insert(conn: &mut Connection, user: UserId, family: uuid::Uuid, tokens: &NewTokens) -> DbResult<SessionId> {
@@ -53,7 +70,7 @@ pub enum Rotation {
     /// New tokens are stored.
     Rotated { user: UserId },
     /// It was used before: the family is ended. Commit, then refuse.
-    Reused,
+    Reused { user: UserId },
     /// Unknown, expired or revoked.
     Refused,
 }
@@ -63,25 +80,18 @@ pub enum Rotation {
 /// # Errors
 /// When the database refuses.
 pub async fn rotate(conn: &mut Connection, refresh: SecretHash, tokens: &NewTokens) -> DbResult<Rotation> {
-    type Found = (uuid::Uuid, uuid::Uuid, uuid::Uuid, DateTime<Utc>, Option<DateTime<Utc>>, Option<DateTime<Utc>>);
-    let found: Option<Found> = sessions::table
+    type Found = (uuid::Uuid, DateTime<Utc>, Option<DateTime<Utc>>, Option<DateTime<Utc>>);
+    let Some((user, family)) = family_of(conn, refresh).await? else { return Ok(Rotation::Refused) };
+    lock_user(conn, user).await?;
+    // Read anew: what held the lock may have changed it.
+    let (id, expires_at, rotated_at, revoked_at): Found = sessions::table
         .filter(sessions::refresh_token_hash.eq(refresh.0.to_vec()))
-        .select((
-            sessions::id,
-            sessions::user_id,
-            sessions::family,
-            sessions::refresh_expires_at,
-            sessions::rotated_at,
-            sessions::revoked_at,
-        ))
-        .for_update()
+        .select((sessions::id, sessions::refresh_expires_at, sessions::rotated_at, sessions::revoked_at))
         .first(conn)
-        .await
-        .optional()?;
-    let Some((id, user, family, expires_at, rotated_at, revoked_at)) = found else { return Ok(Rotation::Refused) };
+        .await?;
     if rotated_at.is_some() {
         end_family(conn, family).await?;
-        return Ok(Rotation::Reused);
+        return Ok(Rotation::Reused { user: user.into() });
     }
     if revoked_at.is_some() || expires_at <= Utc::now() {
         return Ok(Rotation::Refused);
@@ -91,34 +101,49 @@ pub async fn rotate(conn: &mut Connection, refresh: SecretHash, tokens: &NewToke
     Ok(Rotation::Rotated { user: user.into() })
 }
 
-/// Ends the login that `session` belongs to, with all its tokens.
+/// User and family of a refresh token.
+async fn family_of(conn: &mut Connection, refresh: SecretHash) -> DbResult<Option<(uuid::Uuid, uuid::Uuid)>> {
+    Ok(sessions::table
+        .filter(sessions::refresh_token_hash.eq(refresh.0.to_vec()))
+        .select((sessions::user_id, sessions::family))
+        .first(conn)
+        .await
+        .optional()?)
+}
+
+/// Ends the login that `session` belongs to, with all its tokens. Call in a transaction.
 ///
 /// # Errors
 /// When the database refuses.
 pub async fn end(conn: &mut Connection, session: SessionId) -> DbResult<()> {
-    let family: Option<uuid::Uuid> =
-        sessions::table.find(session.0).select(sessions::family).first(conn).await.optional()?;
-    match family {
-        Some(family) => end_family(conn, family).await,
-        None => Ok(()),
-    }
+    let found: Option<(uuid::Uuid, uuid::Uuid)> =
+        sessions::table.find(session.0).select((sessions::user_id, sessions::family)).first(conn).await.optional()?;
+    let Some((user, family)) = found else { return Ok(()) };
+    lock_user(conn, user).await?;
+    end_family(conn, family).await
 }
 
-/// Ends the login that a refresh token belongs to; returns whether there was one.
+/// Ends the login that a refresh token belongs to, if there is one. Call in a transaction.
 ///
 /// # Errors
 /// When the database refuses.
-pub async fn end_by_refresh_token(conn: &mut Connection, refresh: SecretHash) -> DbResult<bool> {
-    let family: Option<uuid::Uuid> = sessions::table
-        .filter(sessions::refresh_token_hash.eq(refresh.0.to_vec()))
-        .select(sessions::family)
-        .first(conn)
-        .await
-        .optional()?;
-    match family {
-        Some(family) => end_family(conn, family).await.map(|()| true),
-        None => Ok(false),
-    }
+pub async fn end_by_refresh_token(conn: &mut Connection, refresh: SecretHash) -> DbResult<()> {
+    let Some((user, family)) = family_of(conn, refresh).await? else { return Ok(()) };
+    lock_user(conn, user).await?;
+    end_family(conn, family).await
+}
+
+/// Ends all logins of a user. Call in a transaction.
+///
+/// # Errors
+/// When the database refuses.
+pub async fn end_all(conn: &mut Connection, user: UserId) -> DbResult<()> {
+    lock_user(conn, user.0).await?;
+    diesel::update(sessions::table.filter(sessions::user_id.eq(user.0)).filter(sessions::revoked_at.is_null()))
+        .set(sessions::revoked_at.eq(diesel::dsl::now))
+        .execute(conn)
+        .await?;
+    Ok(())
 }
 
 async fn end_family(conn: &mut Connection, family: uuid::Uuid) -> DbResult<()> {

@@ -12,7 +12,7 @@ use registry_types::people::{Role, TrustTier};
 use crate::audit::Actor;
 use crate::error::stored;
 use crate::schema::users;
-use crate::{Connection, DbResult};
+use crate::{Connection, DbError, DbResult, sessions};
 
 /// Sha256 of a token or key. The tokens have 256 random bits, so a plain hash is as good as a slow one.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
@@ -142,6 +142,37 @@ pub async fn emails(conn: &mut Connection, ids: impl IntoIterator<Item = UserId>
     let rows: Vec<(uuid::Uuid, String)> =
         users::table.filter(users::id.eq_any(ids)).select((users::id, users::email)).load(conn).await?;
     rows.into_iter().map(|(id, email)| Ok((id.into(), stored("e-mail address", &email)?))).collect()
+}
+
+/// # Errors
+/// [`DbError::NotFound`].
+pub async fn get(conn: &mut Connection, id: UserId) -> DbResult<PasswordRecord> {
+    let (row, password_hash): (Row, String) = users::table
+        .find(id.0)
+        .select(((users::id, users::email, users::is_superuser, users::created_at), users::password_hash))
+        .first(conn)
+        .await?;
+    Ok(PasswordRecord { user: from_row(row)?, password_hash })
+}
+
+/// Gives the user another password (a PHC string), in place of `replaced` if that is given, and ends all logins made with
+/// the one before. API keys stay. Call in a transaction.
+///
+/// # Errors
+/// [`DbError::NotFound`]; [`DbError::Stale`] when the password is no longer `replaced`.
+pub async fn set_password(
+    conn: &mut Connection,
+    user: UserId,
+    replaced: Option<&str>,
+    password_hash: &str,
+) -> DbResult<()> {
+    let current: String =
+        users::table.find(user.0).select(users::password_hash).for_no_key_update().first(conn).await?;
+    if replaced.is_some_and(|replaced| replaced != current) {
+        return Err(DbError::Stale);
+    }
+    diesel::update(users::table.find(user.0)).set(users::password_hash.eq(password_hash)).execute(conn).await?;
+    sessions::end_all(conn, user).await
 }
 
 type Row = (uuid::Uuid, String, bool, DateTime<Utc>);

@@ -25,6 +25,6 @@ macro_rules! typed_id {
 }
 
 typed_id! {
-    OrganizationId, UserId, SessionId, ApiKeyId, RegistryNamespaceId, PackageId, VersionId, IntakeId, JobId, VerdictId,
+    OrganizationId, UserId, SessionId, ApiKeyId, ManifestKeyId, RegistryNamespaceId, PackageId, VersionId, IntakeId, JobId, VerdictId,
     WaiverId, ReviewId, CompanyId, AgentId, GoalId, ProjectId, IssueId,
 }

@@ -12,6 +12,7 @@ pub mod image_reference;
 pub mod intake;
 pub mod job;
 pub mod limits;
+pub mod manifest_key;
 pub mod names;
 pub mod namespace_pattern;
 pub mod package;

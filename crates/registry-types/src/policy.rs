@@ -7,6 +7,7 @@ use crate::intake::CheckName;
 use crate::people::TrustTier;
 use crate::profile::Profile;
 use crate::review::ReviewPath;
+use crate::text_enum;
 
 /// How one check's outcome counts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -30,6 +31,7 @@ pub struct Policy {
     pub vulnerabilities: VulnerabilityPolicy,
     pub permissions: PermissionPolicy,
     pub reviews: ReviewPolicy,
+    pub manifest_signatures: ManifestSignaturePolicy,
 }
 
 /// One requirement per check: exhaustive, so that a new check forces a decision.
@@ -150,6 +152,45 @@ impl ReviewPolicy {
             TrustTier::Verified => self.verified,
             TrustTier::Internal => self.internal,
         }
+    }
+}
+
+/// What is demanded of the signature of a submitted package manifest, in the formats whose clients sign it. A signature that
+/// is not valid, or is by a revoked key, is refused whatever is demanded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct ManifestSignaturePolicy {
+    pub community: ManifestSignatureDemand,
+    pub verified: ManifestSignatureDemand,
+    pub internal: ManifestSignatureDemand,
+}
+
+impl Default for ManifestSignaturePolicy {
+    fn default() -> Self {
+        let enrolled = ManifestSignatureDemand::Enrolled;
+        Self { community: enrolled, verified: enrolled, internal: ManifestSignatureDemand::Recorded }
+    }
+}
+
+impl ManifestSignaturePolicy {
+    #[must_use]
+    pub const fn of(&self, tier: TrustTier) -> ManifestSignatureDemand {
+        match tier {
+            TrustTier::Community => self.community,
+            TrustTier::Verified => self.verified,
+            TrustTier::Internal => self.internal,
+        }
+    }
+}
+
+text_enum! {
+    pub enum ManifestSignatureDemand {
+        /// Signed by a key that the organization has enrolled.
+        Enrolled = "enrolled",
+        /// Signed by any key.
+        Signed = "signed",
+        /// Nothing; what there is is recorded.
+        Recorded = "recorded",
     }
 }
 

@@ -68,9 +68,21 @@ impl From<PublicKeyPem> for String {
     }
 }
 
+/// Checks DER that must be an RSA key.
+pub(crate) fn check_rsa(der: &[u8]) -> Result<(), PublicKeyError> {
+    if der.len() > MAX_PEM_BYTES {
+        return Err(PublicKeyError::Value);
+    }
+    let key = structure(der)?;
+    if key.algorithm.oid == RSA { check(der) } else { Err(PublicKeyError::Algorithm) }
+}
+
+fn structure(der: &[u8]) -> Result<SubjectPublicKeyInfo<AnyRef<'_>, BitStringRef<'_>>, PublicKeyError> {
+    SubjectPublicKeyInfo::from_der(der).map_err(|_| PublicKeyError::Structure)
+}
+
 fn check(der: &[u8]) -> Result<(), PublicKeyError> {
-    let key = SubjectPublicKeyInfo::<AnyRef<'_>, BitStringRef<'_>>::from_der(der);
-    let key = key.map_err(|_| PublicKeyError::Structure)?;
+    let key = structure(der)?;
     let value = key.subject_public_key.as_bytes().ok_or(PublicKeyError::Structure)?;
     let is_bare = key.algorithm.parameters.is_none();
     let curve = key.algorithm.parameters_oid().ok();

@@ -2,9 +2,11 @@
 
 use image_scan::advisories::parse_osv;
 use package_formats::json::parse_strict;
+use package_formats::manifest_signature::{CanonicalManifest, ManifestSignature};
 use package_formats::{detect_format, entrypoint_candidates, equal_to_submitted, parse_submitted};
 use registry_types::package::PackageFormat;
 use registry_types::template::Template;
+use serde_json::value::RawValue;
 
 /// A record, and behind a zero byte a version to hold against it.
 pub(super) fn osv(data: &[u8]) {
@@ -30,6 +32,7 @@ pub(super) fn package_manifest(data: &[u8]) {
     assert_eq!(serde_json::from_slice::<serde_json::Value>(document).ok().as_ref(), Some(&manifest));
     assert!(equal_to_submitted(format, &manifest, &manifest).is_empty());
     std::hint::black_box(detect_format(&manifest));
+    manifest_signature(document, &manifest);
     match parse_submitted(format, &manifest) {
         Ok(descriptor) => {
             for path in entrypoint_candidates(&descriptor) {
@@ -38,6 +41,19 @@ pub(super) fn package_manifest(data: &[u8]) {
             }
         }
         Err(errors) => assert!(!errors.is_empty(), "refused without a reason"),
+    }
+}
+
+/// The bytes that are signed are one for each manifest, and no other bytes are signed by accident.
+fn manifest_signature(document: &[u8], manifest: &serde_json::Value) {
+    let text: Box<RawValue> = serde_json::from_slice(document).expect("strict JSON is JSON");
+    let Ok(canonical) = CanonicalManifest::of(&text) else { return assert!(!manifest.is_object()) };
+    let again: Box<RawValue> = serde_json::from_slice(canonical.as_bytes()).expect("the canonical form is JSON");
+    assert_eq!(CanonicalManifest::of(&again).ok().as_ref(), Some(&canonical));
+    if let Ok(Some(signature)) = ManifestSignature::read(manifest)
+        && let Some(key) = &signature.key
+    {
+        assert!(!signature.is_by(key, b"{}"));
     }
 }
 

@@ -4,6 +4,7 @@ use image_scan::catalog::FileKind;
 use image_scan::merge::{MergedImage, PackageManifest};
 use package_formats::json::parse_strict;
 use package_formats::{Descriptor, entrypoint_candidates, equal_to_submitted, manifest_paths, parse_submitted};
+use registry_db::manifest_signatures::VersionSignature;
 use registry_types::intake::{CheckName, Outcome, Reason};
 use registry_types::pointer::PointerError;
 use registry_types::rejection_code::RejectionCode;
@@ -32,10 +33,20 @@ pub(super) fn review(run: &Run<'_>, case: &mut Case, platforms: &[PlatformImage]
     }
     let observations =
         vec![Observation::new(Outcome::Fail, seen.failed), Observation::new(Outcome::Unknown, seen.untold)];
-    let evidence = json!({ "format": run.work.format, "images": places });
+    let signature = run.work.manifest_signature.as_ref().map(signature);
+    let evidence = json!({ "format": run.work.format, "images": places, "signature": signature });
     let requirement = run.policy.requirements.package_manifest;
     case.checks.push(combined(CheckName::PackageManifest, requirement, observations, evidence));
     descriptor
+}
+
+/// As the API judged it when the manifest was submitted, and as its key stands now.
+fn signature(signature: &VersionSignature) -> Value {
+    json!({
+        "standing": signature.standing,
+        "key_fingerprint": signature.key,
+        "manifest_sha256": hex::encode(signature.manifest_sha256),
+    })
 }
 
 #[derive(Default)]

@@ -5,8 +5,9 @@ use actix_web::{post, web};
 use chrono::{Duration, Utc};
 use registry_db::audit::{self, Actor, Entry};
 use registry_db::sessions::{self, NewTokens, Rotation};
-use registry_db::users::{self, Credential, SecretHash, User};
-use registry_db::{Connection, transaction};
+use registry_db::users::{self, Credential, Identity, PasswordRecord, SecretHash};
+use registry_db::{Connection, DbError, transaction};
+use registry_types::ids::UserId;
 use registry_types::names::Email;
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::{Deserialize, Serialize};
@@ -59,14 +60,10 @@ pub(crate) async fn login(
     body: web::Json<LoginRequest>,
 ) -> Result<web::Json<TokenAnswer>, Problem> {
     let body = body.into_inner();
-    let user = verified_user(&state, &body.email, body.password).await?;
+    let verified = verified_user(&state, &body.email, body.password).await?;
     let (tokens, issued) = issue(&state)?;
     let mut conn = state.pool.get().await?;
-    transaction(&mut conn, async |conn| -> Result<(), Problem> {
-        sessions::start(conn, user.id, &tokens).await?;
-        logged_in(conn, &user).await
-    })
-    .await?;
+    transaction(&mut conn, async |conn| begin(conn, &verified, &tokens).await).await?;
     answer(&mut conn, &state, tokens.access, issued).await.map(web::Json)
 }
 
@@ -87,12 +84,16 @@ pub(crate) async fn refresh(
     let (tokens, issued) = issue(&state)?;
     let mut conn = state.pool.get().await?;
     let rotation = transaction(&mut conn, async |conn| -> Result<Rotation, Problem> {
-        Ok(sessions::rotate(conn, presented, &tokens).await?)
+        let rotation = sessions::rotate(conn, presented, &tokens).await?;
+        if let Rotation::Reused { user } = rotation {
+            audit::append(conn, of_user(Actor::System, "user.refresh_token_reused", user)).await?;
+        }
+        Ok(rotation)
     });
     match rotation.await? {
         Rotation::Rotated { .. } => answer(&mut conn, &state, tokens.access, issued).await.map(web::Json),
-        Rotation::Reused => {
-            tracing::warn!("a refresh token was used twice; its login is ended");
+        Rotation::Reused { user } => {
+            tracing::warn!(%user, "a refresh token was used twice; its login is ended");
             Err(refused())
         }
         Rotation::Refused => Err(refused()),
@@ -132,16 +133,25 @@ pub(crate) async fn logout(
         serde_json::from_slice(&body).map_err(|e| Problem::bad_request(e.to_string()))?
     };
     let mut conn = state.pool.get().await?;
-    if let Some(presented) = body.refresh_token.and_then(|token| tokens::hash(token.expose_secret())) {
-        sessions::end_by_refresh_token(&mut conn, presented).await?;
-    }
+    let presented = body.refresh_token.and_then(|token| tokens::hash(token.expose_secret()));
     // A client that logs out with an access token that has run out is logged out all the same.
-    if let Ok(MaybeAuthenticated(Some(identity))) = caller {
-        match identity.credential {
-            Credential::Session(session) => sessions::end(&mut conn, session).await?,
-            Credential::ApiKey(_) => return Err(Problem::bad_request("an API key is revoked, not logged out")),
+    let session = match caller.ok().and_then(|MaybeAuthenticated(identity)| identity) {
+        Some(Identity { credential: Credential::ApiKey(_), .. }) => {
+            return Err(Problem::bad_request("an API key is revoked, not logged out"));
         }
-    }
+        Some(Identity { credential: Credential::Session(session), .. }) => Some(session),
+        None => None,
+    };
+    transaction(&mut conn, async |conn| -> Result<(), Problem> {
+        if let Some(presented) = presented {
+            sessions::end_by_refresh_token(conn, presented).await?;
+        }
+        if let Some(session) = session {
+            sessions::end(conn, session).await?;
+        }
+        Ok(())
+    })
+    .await?;
     Ok(web::Json(LogoutAnswer { refresh_sessions_revoked: true }))
 }
 
@@ -154,7 +164,7 @@ pub(crate) async fn login_browser(
     email: &str,
     password: SecretString,
 ) -> Result<Cookie<'static>, Problem> {
-    let user = verified_user(state, email, password).await?;
+    let verified = verified_user(state, email, password).await?;
     let lifetime = Duration::seconds(state.lifetimes.browser_seconds.into());
     let token = tokens::generate(TokenKind::Access)?;
     let tokens = NewTokens {
@@ -165,11 +175,7 @@ pub(crate) async fn login_browser(
         refresh_expires_at: Utc::now() + lifetime,
     };
     let mut conn = state.pool.get().await?;
-    transaction(&mut conn, async |conn| -> Result<(), Problem> {
-        sessions::start(conn, user.id, &tokens).await?;
-        logged_in(conn, &user).await
-    })
-    .await?;
+    transaction(&mut conn, async |conn| begin(conn, &verified, &tokens).await).await?;
     Ok(session_cookie(state, token.expose_secret().to_owned(), i64::from(state.lifetimes.browser_seconds)))
 }
 
@@ -181,7 +187,8 @@ pub(crate) async fn logout_browser(state: &AppState, caller: &MaybeAuthenticated
     if let MaybeAuthenticated(Some(identity)) = caller
         && let Credential::Session(session) = identity.credential
     {
-        sessions::end(&mut *state.pool.get().await?, session).await?;
+        let mut conn = state.pool.get().await?;
+        transaction(&mut conn, async |conn| sessions::end(conn, session).await).await?;
     }
     Ok(session_cookie(state, String::new(), 0))
 }
@@ -197,7 +204,7 @@ fn session_cookie(state: &AppState, value: String, max_age_seconds: i64) -> Cook
 }
 
 /// Unknown address and wrong password look alike and cost the same.
-async fn verified_user(state: &AppState, email: &str, password: SecretString) -> Result<User, Problem> {
+async fn verified_user(state: &AppState, email: &str, password: SecretString) -> Result<PasswordRecord, Problem> {
     let email: Option<Email> = email.trim().to_lowercase().parse().ok();
     let record = match email {
         Some(email) => users::find(&mut *state.pool.get().await?, &email).await?,
@@ -206,17 +213,31 @@ async fn verified_user(state: &AppState, email: &str, password: SecretString) ->
     let stored = record.as_ref().map(|record| record.password_hash.clone());
     let fits = state.passwords.verify(password, stored).await?;
     match record {
-        Some(record) if fits => Ok(record.user),
-        Some(_) | None => Err(Problem::unauthenticated("e-mail address or password is wrong")),
+        Some(record) if fits => Ok(record),
+        Some(_) | None => Err(wrong_password()),
     }
 }
 
-struct Issued {
+fn wrong_password() -> Problem {
+    Problem::unauthenticated("e-mail address or password is wrong")
+}
+
+/// Begins the login of somebody whose password was verified, unless it has changed since.
+async fn begin(conn: &mut Connection, verified: &PasswordRecord, tokens: &NewTokens) -> Result<(), Problem> {
+    let user = verified.user.id;
+    match sessions::start(conn, user, &verified.password_hash, tokens).await {
+        Err(DbError::Stale) => return Err(wrong_password()),
+        started => started?,
+    };
+    Ok(audit::append(conn, of_user(Actor::User(user), "user.logged_in", user)).await?)
+}
+
+pub(super) struct Issued {
     access: SecretString,
     refresh: SecretString,
 }
 
-fn issue(state: &AppState) -> Result<(NewTokens, Issued), Problem> {
+pub(super) fn issue(state: &AppState) -> Result<(NewTokens, Issued), Problem> {
     let issued =
         Issued { access: tokens::generate(TokenKind::Access)?, refresh: tokens::generate(TokenKind::Refresh)? };
     let now = Utc::now();
@@ -229,18 +250,12 @@ fn issue(state: &AppState) -> Result<(NewTokens, Issued), Problem> {
     Ok((tokens, issued))
 }
 
-async fn logged_in(conn: &mut Connection, user: &User) -> Result<(), Problem> {
-    let entry = Entry {
-        organization: None,
-        actor: Actor::User(user.id),
-        action: "user.logged_in",
-        subject: format!("user:{}", user.id),
-        details: serde_json::json!({}),
-    };
-    Ok(audit::append(conn, entry).await?)
+/// An audit entry about a user, which concerns no organization.
+pub(super) fn of_user(actor: Actor, action: &'static str, user: UserId) -> Entry {
+    Entry { organization: None, actor, action, subject: format!("user:{user}"), details: serde_json::json!({}) }
 }
 
-async fn answer(
+pub(super) async fn answer(
     conn: &mut Connection,
     state: &AppState,
     access: SecretHash,

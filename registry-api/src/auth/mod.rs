@@ -3,11 +3,17 @@
 mod bootstrap;
 pub(crate) mod login;
 mod me;
+mod password_change;
 pub(crate) mod passwords;
 pub(crate) mod tokens;
 
 pub use bootstrap::{BootstrapSettings, Bootstrapped, bootstrap};
 
 pub(crate) fn routes(cfg: &mut utoipa_actix_web::service_config::ServiceConfig) {
-    cfg.service(login::login).service(login::refresh).service(login::logout).service(me::me).service(me::me_by_key);
+    cfg.service(login::login)
+        .service(login::refresh)
+        .service(login::logout)
+        .service(password_change::change)
+        .service(me::me)
+        .service(me::me_by_key);
 }

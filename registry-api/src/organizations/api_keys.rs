@@ -4,7 +4,6 @@ use actix_web::{HttpResponse, delete, get, post, web};
 use chrono::{DateTime, Utc};
 use registry_db::api_keys::{self, ApiKey, NewApiKey};
 use registry_db::audit::{self, Entry};
-use registry_db::users::Credential;
 use registry_db::{organizations, transaction};
 use registry_types::ids::ApiKeyId;
 use registry_types::people::Role;
@@ -17,7 +16,7 @@ use uuid::Uuid;
 use crate::auth::tokens::{self, TokenKind};
 use crate::paging::{List, PageQuery};
 use crate::problem::{Problem, Problems};
-use crate::rights::{AdminRight, Member, ViewerRight};
+use crate::rights::{AdminRight, Member, ViewerRight, demand_session};
 use crate::state::AppState;
 
 const MAX_LABEL: usize = 100;
@@ -127,11 +126,7 @@ pub(crate) async fn create(
 }
 
 fn check(member: &Member<ViewerRight>, body: &CreateApiKey) -> Result<(), Problem> {
-    match member.identity.credential {
-        Credential::Session(_) => {}
-        // A stolen key must not be able to outlive its revocation.
-        Credential::ApiKey(_) => return Err(Problem::forbidden("an API key cannot make API keys; log in")),
-    }
+    demand_session(&member.identity, "API keys")?;
     let label = body.label.trim();
     if !(1..=MAX_LABEL).contains(&label.chars().count()) || label.chars().any(char::is_control) {
         return Err(Problem::bad_request(format!("label must have 1 to {MAX_LABEL} printable characters")));

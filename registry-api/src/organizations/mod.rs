@@ -1,6 +1,7 @@
-//! Organizations, their members, and the members' API keys.
+//! Organizations, their members, the members' API keys, and the keys that manifests are signed with.
 
 mod api_keys;
+mod manifest_keys;
 mod members;
 mod organization;
 mod users;
@@ -14,7 +15,12 @@ pub(crate) fn routes(cfg: &mut utoipa_actix_web::service_config::ServiceConfig) 
         .service(members::add)
         .service(members::remove)
         .service(users::create)
+        .service(users::reset_password)
         .service(api_keys::create)
         .service(api_keys::list)
-        .service(api_keys::revoke);
+        .service(api_keys::revoke)
+        .service(manifest_keys::enrol)
+        .service(manifest_keys::list)
+        .service(manifest_keys::get)
+        .service(manifest_keys::revoke);
 }

@@ -1,9 +1,10 @@
-//! New users: an administrator gives them a place and a first password.
+//! Users: an administrator gives them a place and a first password, or another one when they lost theirs.
 
-use actix_web::{HttpResponse, post, web};
+use actix_web::{HttpResponse, post, put, web};
 use registry_db::audit::{self, Entry};
 use registry_db::users::{self, EMAIL_TAKEN, NewUser, User};
-use registry_db::{DbError, organizations, transaction};
+use registry_db::{Connection, DbError, organizations, transaction};
+use registry_types::ids::UserId;
 use registry_types::names::Email;
 use registry_types::people::Role;
 use secrecy::SecretString;
@@ -13,7 +14,7 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 
 use crate::problem::{Problem, ProblemBody, ProblemCode, Problems};
-use crate::rights::{AdminRight, Member};
+use crate::rights::{AdminRight, Member, demand_session};
 use crate::state::AppState;
 
 #[derive(Deserialize, ToSchema)]
@@ -80,4 +81,67 @@ pub(crate) async fn create(
         }
     })?;
     Ok(HttpResponse::Created().json(CreatedUser { id: user.id.0, email: user.email.to_string() }))
+}
+
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct ResetPassword {
+    /// At least 10 characters.
+    #[schema(value_type = String, format = Password)]
+    password: SecretString,
+}
+
+/// Give a user another password (admin)
+///
+/// All logins of the user end; API keys stay until they are revoked. An administrator resets members who belong to this
+/// organization alone; those of several organizations and superusers are reset by a superuser.
+#[utoipa::path(
+    tag = "organizations",
+    operation_id = "resetPassword",
+    params(("org" = String, Path, description = "Id or slug"), ("user" = Uuid, Path, description = "Id of the user")),
+    request_body = ResetPassword,
+    responses((status = 204, description = "The user has this password and must log in again"), Problems),
+    security(("bearer" = []))
+)]
+#[put("/v1/orgs/{org}/users/{user}/password")]
+pub(crate) async fn reset_password(
+    state: web::Data<AppState>,
+    member: Member<AdminRight>,
+    path: web::Path<(String, Uuid)>,
+    body: web::Json<ResetPassword>,
+) -> Result<HttpResponse, Problem> {
+    let user = UserId(path.into_inner().1);
+    demand_session(&member.identity, "passwords")?;
+    let mut conn = state.pool.get().await?;
+    // Before the work of hashing.
+    may_reset(&mut conn, &member, user).await?;
+    let password_hash = state.passwords.hash(body.into_inner().password).await?;
+    transaction(&mut conn, async |conn| -> Result<(), Problem> {
+        may_reset(conn, &member, user).await?;
+        users::set_password(conn, user, None, &password_hash).await?;
+        let entry = Entry {
+            organization: Some(member.organization.id),
+            actor: member.identity.actor(),
+            action: "user.password_reset",
+            subject: format!("user:{user}"),
+            details: json!({}),
+        };
+        Ok(audit::append(conn, entry).await?)
+    })
+    .await?;
+    Ok(HttpResponse::NoContent().finish())
+}
+
+/// Whoever sets a password can be that user, everywhere: so not beyond what the administrator administers.
+async fn may_reset(conn: &mut Connection, member: &Member<AdminRight>, user: UserId) -> Result<(), Problem> {
+    let no_member = || Problem::not_found("user");
+    organizations::role_of(conn, member.organization.id, user).await?.ok_or_else(no_member)?;
+    if member.identity.is_superuser {
+        return Ok(());
+    }
+    if users::get(conn, user).await?.user.is_superuser || organizations::count_of(conn, user).await? > 1 {
+        let detail = "this user belongs to more than this organization; a superuser resets the password";
+        return Err(Problem::forbidden(detail));
+    }
+    Ok(())
 }

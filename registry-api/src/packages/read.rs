@@ -3,7 +3,7 @@
 use actix_web::http::header;
 use actix_web::{HttpResponse, get, web};
 use registry_db::packages::{self, PackageSummary, Viewer};
-use registry_db::{Connection, evidence, search};
+use registry_db::{Connection, evidence, manifest_signatures, search};
 use registry_types::names::{OrganizationSlug, PackageName, PackageSlug};
 use semver::Version as SemVer;
 use serde::Deserialize;
@@ -144,7 +144,8 @@ pub(crate) async fn get_version(
     let version = seen_version(&mut conn, &caller, &path).await?;
     let checks = evidence::checks(&mut conn, &version).await?;
     let reasons = evidence::reasons(&mut conn, &version).await?;
-    Ok(web::Json(VersionDetail::new(version, reasons, checks, &state.public_url)))
+    let signature = manifest_signatures::of_version(&mut conn, version.summary.id).await?;
+    Ok(web::Json(VersionDetail::new(version, reasons, checks, signature, &state.public_url)))
 }
 
 /// The package manifest, or the template document, of a version

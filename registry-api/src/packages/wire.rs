@@ -1,6 +1,7 @@
 //! Packages and versions as the API shows them.
 
 use chrono::{DateTime, Utc};
+use registry_db::manifest_signatures::VersionSignature;
 use registry_db::packages::{PackageSummary, Version, VersionSummary};
 use registry_types::advisory::Finding;
 use registry_types::component::Component;
@@ -144,11 +145,45 @@ pub(crate) struct VersionDetail {
     reasons: Vec<ReasonItem>,
     /// Of its intake; `vulnerabilities` by the advisories that it was last judged by.
     checks: Vec<CheckItem>,
+    /// Who signed the package manifest; null in formats whose manifests are not signed.
+    manifest_signature: Option<ManifestSignatureItem>,
+}
+
+/// How the package manifest is signed. It stands in the manifest itself.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct ManifestSignatureItem {
+    /// `enrolled`: by a key that the publisher has enrolled; `revoked`: by one that was revoked from before the manifest was
+    /// submitted on; `not_enrolled`: by a key of which nothing is known; `unsigned`.
+    #[schema(example = "enrolled")]
+    standing: &'static str,
+    /// Base64 of the SHA-256 of the key's DER; null when unsigned.
+    key_fingerprint: Option<String>,
+    /// SHA-256 of the canonical form that is signed, in hex.
+    manifest_sha256: String,
+    submitted_at: DateTime<Utc>,
+}
+
+impl From<VersionSignature> for ManifestSignatureItem {
+    fn from(signature: VersionSignature) -> Self {
+        Self {
+            standing: signature.standing.as_str(),
+            key_fingerprint: signature.key.map(|key| key.to_string()),
+            manifest_sha256: hex::encode(signature.manifest_sha256),
+            submitted_at: signature.submitted_at,
+        }
+    }
 }
 
 impl VersionDetail {
-    pub(crate) fn new(version: Version, reasons: Vec<Reason>, checks: Vec<CheckResult>, public_url: &Url) -> Self {
+    pub(crate) fn new(
+        version: Version,
+        reasons: Vec<Reason>,
+        checks: Vec<CheckResult>,
+        signature: Option<VersionSignature>,
+        public_url: &Url,
+    ) -> Self {
         Self {
+            manifest_signature: signature.map(Into::into),
             version: VersionItem::new(version.summary, &version.package.full_name(), public_url),
             package: version.package.into(),
             descriptor: version.descriptor,

@@ -59,6 +59,8 @@ const fn title(code: ProblemCode) -> &'static str {
         ProblemCode::Forbidden
         | ProblemCode::RegistryUnauthorized
         | ProblemCode::AnotherPersonRequired
+        | ProblemCode::ManifestKeyNotEnrolled
+        | ProblemCode::ManifestKeyRevoked
         | ProblemCode::SourcePublishUnsupported => "This is not open to you",
         ProblemCode::Unavailable => "The store is not available for the moment",
         ProblemCode::Internal => "The store made a mistake",
@@ -69,6 +71,9 @@ const fn title(code: ProblemCode) -> &'static str {
         | ProblemCode::RegistryPatternTaken
         | ProblemCode::SignaturePolicyInvalid
         | ProblemCode::ManifestInvalid
+        | ProblemCode::ManifestUnsigned
+        | ProblemCode::ManifestSignatureInvalid
+        | ProblemCode::ManifestKeyInvalid
         | ProblemCode::TemplateInvalid
         | ProblemCode::VersionExists
         | ProblemCode::ModuleRunsUnsupported

@@ -4,7 +4,7 @@ use actix_web::http::StatusCode;
 use actix_web::{HttpResponse, get, web};
 use askama::Template;
 use registry_db::packages::{self, PackageSummary, Version, VersionSummary, Viewer};
-use registry_db::{Connection, evidence};
+use registry_db::{Connection, evidence, manifest_signatures};
 use registry_types::advisory::Finding;
 use registry_types::component::Component;
 use registry_types::intake::CheckName;
@@ -17,7 +17,7 @@ use serde::Deserialize;
 use super::check_view::{CheckView, ReasonView};
 use super::company_view::CompanyView;
 use super::frame::{Frame, Section, render};
-use super::signature_view::{SignatureView, signatures};
+use super::signature_view::{ManifestSignatureView, SignatureView, signatures};
 use super::text;
 use crate::packages::wire::pull_reference;
 use crate::problem::Problem;
@@ -71,6 +71,7 @@ struct VersionView {
     rights: Vec<(&'static str, String)>,
     checks: Vec<CheckView>,
     signatures: SignatureView,
+    manifest_signature: Option<ManifestSignatureView>,
     findings: Vec<Finding>,
     has_more_findings: bool,
     components: Vec<Component>,
@@ -164,6 +165,7 @@ async fn version_view(conn: &mut Connection, version: Version, state: &AppState)
     let components = evidence::components(conn, &version, None, SHOWN_COMPONENTS).await?;
     let component_count = evidence::component_count(conn, &version).await?;
     let checks = evidence::checks(conn, &version).await?;
+    let manifest_signature = manifest_signatures::of_version(conn, version.summary.id).await?;
     let reasons = match version.summary.state {
         VersionState::Quarantined => evidence::reasons(conn, &version).await?,
         VersionState::Pending
@@ -190,6 +192,7 @@ async fn version_view(conn: &mut Connection, version: Version, state: &AppState)
         author: about.author,
         rights: about.rights,
         signatures: signatures(signature),
+        manifest_signature: manifest_signature.map(Into::into),
         checks: checks.into_iter().map(Into::into).collect(),
         has_more_findings: findings.next.is_some(),
         findings: findings.items,

@@ -1,6 +1,8 @@
 //! The evidence of the check `signature` in words: who signed, or what was found instead.
 
+use registry_db::manifest_signatures::VersionSignature;
 use registry_types::intake::{CheckResult, Outcome};
+use registry_types::manifest_key::SignatureStanding;
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -23,6 +25,28 @@ pub(super) struct SignatureRow {
     pub(super) counts: String,
     pub(super) signer: String,
     pub(super) detail: String,
+}
+
+/// Who signed the package manifest, in words.
+pub(super) struct ManifestSignatureView {
+    /// Style of the badge, and its word.
+    pub(super) style: &'static str,
+    pub(super) standing: String,
+    pub(super) summary: &'static str,
+    pub(super) key: Option<String>,
+}
+
+impl From<VersionSignature> for ManifestSignatureView {
+    fn from(signature: VersionSignature) -> Self {
+        let (style, summary) = match signature.standing {
+            SignatureStanding::Enrolled => ("pass", "The package manifest is signed by a key of its publisher:"),
+            SignatureStanding::NotEnrolled => ("", "The package manifest is signed by a key that nobody vouches for:"),
+            SignatureStanding::Revoked => ("fail", "The package manifest is signed by a key that was revoked by then:"),
+            SignatureStanding::Unsigned => ("", "The package manifest is not signed."),
+        };
+        let standing = text::words(signature.standing.as_str());
+        Self { style, standing, summary, key: signature.key.map(|key| key.to_string()) }
+    }
 }
 
 /// As the worker writes it; what it leaves out is not shown.

@@ -2,8 +2,7 @@
 
 use actix_web::{HttpRequest, get, web};
 use chrono::{DateTime, Utc};
-use registry_db::packages::Page;
-use registry_db::publish::{self, PublishedModule};
+use registry_db::modules::{self, PublishedModule};
 use registry_db::users::Identity;
 use registry_types::ids::{OrganizationId, PackageId};
 use registry_types::package::VersionState;
@@ -12,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 use uuid::Uuid;
 
+use super::target;
 use crate::paging::{self, List};
 use crate::problem::{Problem, Problems};
 use crate::rights::Authenticated;
@@ -30,6 +30,15 @@ pub(crate) struct ModulesQuery {
     limit: Option<usize>,
     /// `next_cursor` of the page before.
     cursor: Option<String>,
+    /// Only modules with this tag.
+    category: Option<String>,
+}
+
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub(crate) struct ModuleQuery {
+    /// This version instead of the newest.
+    version: Option<String>,
 }
 
 /// A module with its newest version, whatever state that is in.
@@ -142,7 +151,7 @@ pub(crate) async fn list(
     request: HttpRequest,
     query: web::Query<ModulesQuery>,
 ) -> Result<web::Json<ModuleList>, Problem> {
-    modules(&state, &identity, &request, &query).await.map(web::Json)
+    own_modules(&state, &identity, &request, &query).await.map(web::Json)
 }
 
 /// The modules of an API key's organization (the path that the HLA-Compass client uses with an API key)
@@ -160,14 +169,14 @@ pub(crate) async fn list_by_key(
     request: HttpRequest,
     query: web::Query<ModulesQuery>,
 ) -> Result<web::Json<ModuleList>, Problem> {
-    modules(&state, &identity, &request, &query).await.map(web::Json)
+    own_modules(&state, &identity, &request, &query).await.map(web::Json)
 }
 
 /// One module of the caller's organizations, with its versions
 #[utoipa::path(
     tag = "modules",
     operation_id = "getModule",
-    params(("id" = Uuid, Path)),
+    params(("id" = Uuid, Path), ModuleQuery),
     responses((status = 200, description = "The module", body = ModuleDetail), Problems),
     security(("bearer" = []), ("api_key" = []))
 )]
@@ -176,15 +185,16 @@ pub(crate) async fn get(
     state: web::Data<AppState>,
     Authenticated(identity): Authenticated,
     path: web::Path<Uuid>,
+    query: web::Query<ModuleQuery>,
 ) -> Result<web::Json<ModuleDetail>, Problem> {
-    module(&state, &identity, PackageId(path.into_inner())).await.map(web::Json)
+    module(&state, &identity, PackageId(path.into_inner()), &query).await.map(web::Json)
 }
 
 /// One module (the path that the HLA-Compass client uses with an API key)
 #[utoipa::path(
     tag = "modules",
     operation_id = "getModuleByApiKey",
-    params(("id" = Uuid, Path)),
+    params(("id" = Uuid, Path), ModuleQuery),
     responses((status = 200, description = "The module", body = ModuleDetail), Problems),
     security(("bearer" = []), ("api_key" = []))
 )]
@@ -193,39 +203,48 @@ pub(crate) async fn get_by_key(
     state: web::Data<AppState>,
     Authenticated(identity): Authenticated,
     path: web::Path<Uuid>,
+    query: web::Query<ModuleQuery>,
 ) -> Result<web::Json<ModuleDetail>, Problem> {
-    module(&state, &identity, PackageId(path.into_inner())).await.map(web::Json)
+    module(&state, &identity, PackageId(path.into_inner()), &query).await.map(web::Json)
 }
 
-async fn modules(
+async fn own_modules(
     state: &AppState,
     identity: &Identity,
     request: &HttpRequest,
     query: &ModulesQuery,
 ) -> Result<ModuleList, Problem> {
-    let organizations = organizations(identity, request)?;
+    let organizations = organizations(state, identity, request).await?;
     let size = query.limit.unwrap_or(DEFAULT_SIZE).clamp(1, MAX_SIZE);
     let after: Option<PackageId> = query.cursor.as_deref().map(paging::decode).transpose()?;
     let mut conn = state.pool.get().await?;
-    let page: Page<PublishedModule, PackageId> = publish::modules(&mut conn, &organizations, after, size).await?;
+    let page = modules::list(&mut conn, &organizations, query.category.as_deref(), after, size).await?;
     let page = List::of(page.map(ModuleItem::from))?;
     Ok(ModuleList { modules: page.items, next_cursor: page.next_cursor })
 }
 
-/// All that the caller belongs to, or the one of them that the header names.
-fn organizations(identity: &Identity, request: &HttpRequest) -> Result<Vec<OrganizationId>, Problem> {
-    let own = identity.memberships.iter().map(|membership| membership.organization);
-    let Some(named) = request.headers().get("x-organization-id") else { return Ok(own.collect()) };
-    let named = named.to_str().ok().and_then(|named| named.trim().parse::<OrganizationId>().ok());
-    let chosen: Vec<_> = own.filter(|organization| Some(*organization) == named).collect();
-    if chosen.is_empty() { Err(Problem::forbidden("you do not belong to this organization")) } else { Ok(chosen) }
+/// All that the caller belongs to, or the one that the header names.
+async fn organizations(
+    state: &AppState,
+    identity: &Identity,
+    request: &HttpRequest,
+) -> Result<Vec<OrganizationId>, Problem> {
+    Ok(match target::in_header(state, identity, request).await? {
+        Some(organization) => vec![organization.id],
+        None => identity.memberships.iter().map(|membership| membership.organization).collect(),
+    })
 }
 
-async fn module(state: &AppState, identity: &Identity, id: PackageId) -> Result<ModuleDetail, Problem> {
+async fn module(
+    state: &AppState,
+    identity: &Identity,
+    id: PackageId,
+    query: &ModuleQuery,
+) -> Result<ModuleDetail, Problem> {
     let own: Vec<_> = identity.memberships.iter().map(|membership| membership.organization).collect();
     let mut conn = state.pool.get().await?;
-    let module = publish::module(&mut conn, &own, id).await?;
-    let versions = publish::versions_of(&mut conn, id, SHOWN_VERSIONS).await?;
+    let module = modules::get(&mut conn, &own, id, query.version.as_deref()).await?;
+    let versions = modules::versions(&mut conn, id, SHOWN_VERSIONS).await?;
     Ok(ModuleDetail {
         module: module.into(),
         versions: versions

@@ -1,6 +1,7 @@
 //! The body of a publish: read strictly, with the package manifest kept as it was written.
 
 use package_formats::json::parse_strict_up_to;
+use package_formats::manifest_signature::CanonicalManifest;
 use package_formats::{Descriptor, detect_format, parse_submitted};
 use registry_types::image_reference::ImageReference;
 use registry_types::limits::MAX_PACKAGE_MANIFEST_BYTES;
@@ -36,14 +37,14 @@ pub(crate) struct PublishRequest {
     visibility: Option<String>,
     /// Organization, by id or slug; goes before the header `X-Organization-Id`. Else the caller's primary one.
     #[serde(default)]
-    pub(super) org_id: Option<String>,
+    org_id: Option<String>,
     /// The manifest's format; recognised if not given.
     #[serde(default)]
     #[schema(value_type = Option<String>, example = "hla-compass.module")]
     format: Option<PackageFormat>,
     /// Only judge what can be judged at once; nothing is stored.
     #[serde(default)]
-    pub(super) dry_run: bool,
+    dry_run: bool,
     #[serde(default)]
     #[schema(value_type = Option<Object>)]
     source_upload: Option<Box<RawValue>>,
@@ -56,18 +57,29 @@ pub(super) struct Publish {
     pub(super) image: ImageReference,
     pub(super) manifest: Box<RawValue>,
     pub(super) manifest_value: Value,
+    pub(super) canonical: CanonicalManifest,
     pub(super) visibility: Visibility,
+    /// As it was sent.
+    pub(super) organization: Option<String>,
+    pub(super) dry_run: bool,
     format: Option<PackageFormat>,
 }
 
-impl PublishRequest {
+impl Publish {
+    /// Reads a publish's body.
     pub(super) fn read(bytes: &[u8]) -> Result<Self, Problem> {
+        PublishRequest::read(bytes)?.parse()
+    }
+}
+
+impl PublishRequest {
+    fn read(bytes: &[u8]) -> Result<Self, Problem> {
         // Duplicate keys and the like: refused before anything is taken from the body.
         parse_strict_up_to(bytes, MAX_BYTES).map_err(not_json)?;
         serde_json::from_slice(bytes).map_err(|e| Problem::bad_request(format!("the body is not as expected: {e}")))
     }
 
-    pub(super) fn parse(self) -> Result<Publish, Problem> {
+    fn parse(self) -> Result<Publish, Problem> {
         if self.source_upload.is_some() || self.source_zip_base64.is_some() {
             return Err(source_unsupported());
         }
@@ -78,7 +90,18 @@ impl PublishRequest {
         let manifest = self.manifest.ok_or_else(|| Problem::bad_request("manifest is missing"))?;
         let manifest_value =
             parse_strict_up_to(manifest.get().as_bytes(), MAX_PACKAGE_MANIFEST_BYTES).map_err(manifest_invalid)?;
-        Ok(Publish { image, manifest, manifest_value, visibility, format: self.format })
+        let canonical = CanonicalManifest::of(&manifest)
+            .map_err(|_| manifest_invalid(vec![PointerError::new("", "type", "must be an object")]))?;
+        Ok(Publish {
+            image,
+            manifest,
+            manifest_value,
+            canonical,
+            visibility,
+            organization: self.org_id,
+            dry_run: self.dry_run,
+            format: self.format,
+        })
     }
 }
 
@@ -118,7 +141,7 @@ fn not_json(errors: Vec<PointerError>) -> Problem {
     Problem::bad_request(detail).with_errors(errors)
 }
 
-fn manifest_invalid(errors: Vec<PointerError>) -> Problem {
+pub(super) fn manifest_invalid(errors: Vec<PointerError>) -> Problem {
     Problem::new(ProblemCode::ManifestInvalid, told("the package manifest is not valid", &errors)).with_errors(errors)
 }
 
@@ -146,7 +169,7 @@ mod tests {
     use super::*;
 
     fn parse(body: &str) -> Result<Publish, Problem> {
-        PublishRequest::read(body.as_bytes())?.parse()
+        Publish::read(body.as_bytes())
     }
 
     fn refusal(body: &str) -> Problem {
@@ -178,6 +201,7 @@ mod tests {
         assert_eq!(code(r#"{"manifest":{}}"#), ProblemCode::BadRequest);
         assert_eq!(code(r#"{"imageRef":"https://x/y","manifest":{}}"#), ProblemCode::BadRequest);
         assert_eq!(code(r#"{"imageRef":"a/b","manifest":{"x":1,"x":2}}"#), ProblemCode::BadRequest);
+        assert_eq!(code(r#"{"imageRef":"a/b","manifest":[]}"#), ProblemCode::ManifestInvalid);
         assert_eq!(code(r#"{"manifest":{},"sourceZipBase64":"UEs="}"#), ProblemCode::SourcePublishUnsupported);
         assert_eq!(code(r#"{"imageRef":"a/b","manifest":{},"scope":"world"}"#), ProblemCode::BadRequest);
     }

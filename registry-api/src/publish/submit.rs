@@ -2,14 +2,12 @@
 
 use actix_web::http::StatusCode;
 use actix_web::{HttpRequest, HttpResponse, post, web};
-use package_formats::Descriptor;
 use registry_db::idempotency::{self, RequestKey, Seen, StoredAnswer};
-use registry_db::organizations::OrganizationKey;
 use registry_db::publish::{self, NewSubmission};
-use registry_db::registries::{self, RegistryNamespace};
+use registry_db::registries::RegistryNamespace;
 use registry_db::users::Identity;
 use registry_db::{Connection, transaction};
-use registry_types::namespace_pattern::NamespaceState;
+use registry_types::package::Visibility;
 use registry_types::people::Role;
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -18,9 +16,11 @@ use uuid::Uuid;
 use super::fingerprint::fingerprint;
 use super::refusal::refused;
 use super::request::{Publish, PublishRequest};
+use super::signers::{TrustedSigner, trusted_signers};
+use super::{signature, target};
 use crate::problem::{Problem, ProblemBody, ProblemCode, Problems};
 use crate::request::RequestId;
-use crate::rights::{Authenticated, MemberOrganization, demand_role, organization_of};
+use crate::rights::{Authenticated, MemberOrganization, demand_role};
 use crate::state::AppState;
 
 /// Where to look for the verdict. `status` and `state` say the same in the words of two client generations.
@@ -39,15 +39,19 @@ pub(crate) struct PublishAccepted {
     image: String,
     /// `in_progress`; `validated` in a dry run.
     status: &'static str,
-    /// `SUBMITTED`; `VALIDATED` in a dry run.
+    /// `SUBMITTED` for scope `public`, else `PENDING`; `VALIDATED` in a dry run.
     state: &'static str,
     dry_run: bool,
+    /// In a dry run: whose signature the namespace demands of the image.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schema(required = false)]
+    trusted_signers: Vec<TrustedSigner>,
 }
 
 /// Publish a module by image reference
 ///
-/// Judged at once: the right, the registry namespace, the package manifest, the version number, the quota. Otherwise an
-/// intake is queued. A repeated `Idempotency-Key` gives the first answer again.
+/// Judged at once: the right, the registry namespace, the package manifest and its signature, the version number, the
+/// quota. Otherwise an intake is queued. A repeated `Idempotency-Key` gives the first answer again.
 #[utoipa::path(
     tag = "modules",
     operation_id = "publishModule",
@@ -59,9 +63,9 @@ pub(crate) struct PublishAccepted {
     responses(
         (status = 200, description = "Dry run: nothing was stored", body = PublishAccepted),
         (status = 202, description = "Accepted; `Location` is the intake", body = PublishAccepted),
-        (status = 403, description = "`FORBIDDEN`, `REGISTRY_UNAUTHORIZED`, `QUOTA_EXCEEDED`, `SOURCE_PUBLISH_UNSUPPORTED`", body = ProblemBody),
+        (status = 403, description = "`FORBIDDEN`, `REGISTRY_UNAUTHORIZED`, `MANIFEST_KEY_NOT_ENROLLED`, `MANIFEST_KEY_REVOKED`, `QUOTA_EXCEEDED`, `SOURCE_PUBLISH_UNSUPPORTED`", body = ProblemBody),
         (status = 409, description = "`VERSION_EXISTS`, `INTAKE_IN_PROGRESS`, `IDEMPOTENCY_KEY_REUSED`, `CONFLICT`", body = ProblemBody),
-        (status = 422, description = "`MANIFEST_INVALID`, with all errors and their pointers", body = ProblemBody),
+        (status = 422, description = "`MANIFEST_INVALID`, with all errors and their pointers, `MANIFEST_UNSIGNED`, `MANIFEST_SIGNATURE_INVALID`", body = ProblemBody),
         Problems
     ),
     security(("bearer" = []), ("api_key" = []))
@@ -74,7 +78,7 @@ pub(crate) async fn publish_module(
     request: HttpRequest,
     body: web::Bytes,
 ) -> Result<HttpResponse, Problem> {
-    accept(&state, &identity, request_id.into_inner(), &request, &body).await
+    accept(&state, &identity, request_id.into_inner(), &request, body).await
 }
 
 /// Publish a module (the path that the HLA-Compass client uses with an API key)
@@ -93,7 +97,7 @@ pub(crate) async fn publish_by_key(
     request: HttpRequest,
     body: web::Bytes,
 ) -> Result<HttpResponse, Problem> {
-    accept(&state, &identity, request_id.into_inner(), &request, &body).await
+    accept(&state, &identity, request_id.into_inner(), &request, body).await
 }
 
 async fn accept(
@@ -101,28 +105,43 @@ async fn accept(
     identity: &Identity,
     request_id: RequestId,
     request: &HttpRequest,
-    body: &[u8],
+    body: web::Bytes,
 ) -> Result<HttpResponse, Problem> {
     let key = idempotency_key(request)?;
-    let body = PublishRequest::read(body)?;
-    let dry_run = body.dry_run;
-    let organization = organization(state, identity, body.org_id.as_deref(), request).await?;
+    let asked = web::block(move || Publish::read(&body)).await.map_err(|e| Problem::unavailable(e.to_string()))??;
+    let organization = target::organization(state, identity, asked.organization.as_deref(), request).await?;
     demand_role(&organization, Role::Developer)?;
-    let asked = body.parse()?;
 
     let mut conn = state.pool.get().await?;
-    let namespace = allowed_namespace(&mut conn, &organization, &asked).await?;
+    let namespace = target::namespace(&mut conn, &organization, &asked.image).await?;
     let descriptor = asked.descriptor()?;
+    let signature = signature::judge(&mut conn, &organization, &asked, descriptor.format).await?;
     let operation = format!("publish:{}", organization.id);
     let key = key.as_deref().map(|key| RequestKey {
         user: identity.user,
         operation: &operation,
         key,
-        fingerprint: fingerprint(&asked, organization.id),
+        fingerprint: fingerprint(&asked, descriptor.format, organization.id),
     });
-    let new = submission(state, identity, request_id, &organization, &namespace, asked, &descriptor)?;
-    let answer = if dry_run {
-        judge_only(&mut conn, &new, &organization).await?
+    let is_dry_run = asked.dry_run;
+    let new = NewSubmission {
+        organization: organization.id,
+        name: descriptor.name.clone(),
+        format: descriptor.format,
+        version: descriptor.version.clone(),
+        visibility: asked.visibility,
+        package_manifest: asked.manifest,
+        descriptor: serde_json::to_value(&descriptor).map_err(Problem::internal)?,
+        image: Some(asked.image),
+        namespace: Some(namespace.id),
+        requested_by: identity.user,
+        actor: identity.actor(),
+        request_id: request_id.0,
+        manifest_signature: signature,
+        max_open_intakes: state.limits.open_intakes,
+    };
+    let answer = if is_dry_run {
+        judge_only(&mut conn, &new, &organization, &namespace, key).await?
     } else {
         submit_and_commit(&mut conn, &new, &organization, key).await?
     };
@@ -138,89 +157,6 @@ fn idempotency_key(request: &HttpRequest) -> Result<Option<String>, Problem> {
         .filter(|key| (1..=256).contains(&key.len()) && key.bytes().all(|b| (0x20..0x7f).contains(&b)));
     key.map(|key| Some(key.to_owned()))
         .ok_or_else(|| Problem::bad_request("Idempotency-Key must have 1 to 256 printable ASCII characters"))
-}
-
-/// The body's organization, else the header's, else the caller's primary one. A superuser belongs everywhere and must name
-/// one.
-async fn organization(
-    state: &AppState,
-    identity: &Identity,
-    in_body: Option<&str>,
-    request: &HttpRequest,
-) -> Result<MemberOrganization, Problem> {
-    let in_header = request.headers().get("x-organization-id").and_then(|value| value.to_str().ok());
-    let key = match in_body.or(in_header).map(str::trim).filter(|named| !named.is_empty()) {
-        Some(named) => named.parse().map_err(|_| not_a_member(named))?,
-        None if identity.is_superuser => {
-            return Err(Problem::bad_request("a superuser must name the organization: orgId, or X-Organization-Id"));
-        }
-        None => {
-            let primary = identity.memberships.iter().find(|own| own.is_primary);
-            let primary = primary.ok_or_else(|| Problem::forbidden("you belong to no organization"))?;
-            OrganizationKey::Id(primary.organization)
-        }
-    };
-    let named = in_body.or(in_header).unwrap_or_default();
-    organization_of(state, identity, &key).await.map_err(|problem| match problem.code {
-        ProblemCode::NotFound => not_a_member(named),
-        _ => problem,
-    })
-}
-
-/// The same whether the organization exists or not.
-fn not_a_member(named: &str) -> Problem {
-    let named: String = named.chars().filter(|c| !c.is_control()).take(64).collect();
-    Problem::forbidden(format!("you do not belong to the organization {named}"))
-}
-
-/// The verified namespace that covers the image.
-async fn allowed_namespace(
-    conn: &mut Connection,
-    organization: &MemberOrganization,
-    asked: &Publish,
-) -> Result<RegistryNamespace, Problem> {
-    let matching = registries::matching(conn, organization.id, &asked.image).await?;
-    let state = matching.first().map(|namespace| namespace.state);
-    if let Some(namespace) = matching.into_iter().find(|namespace| namespace.state == NamespaceState::Verified) {
-        return Ok(namespace);
-    }
-    let (image, slug) = (format!("{}/{}", asked.image.host, asked.image.repository), &organization.slug);
-    let detail = match state {
-        None => format!(
-            "no registry namespace of {slug} covers {image}; an administrator adds one with `company-store registry add`"
-        ),
-        Some(NamespaceState::Suspended) => format!("the registry namespace of {slug} that covers {image} is suspended"),
-        Some(NamespaceState::Pending | NamespaceState::Verified) => {
-            format!("the registry namespace of {slug} that covers {image} still waits for its approval")
-        }
-    };
-    Err(Problem::new(ProblemCode::RegistryUnauthorized, detail))
-}
-
-fn submission(
-    state: &AppState,
-    identity: &Identity,
-    request_id: RequestId,
-    organization: &MemberOrganization,
-    namespace: &RegistryNamespace,
-    asked: Publish,
-    descriptor: &Descriptor,
-) -> Result<NewSubmission, Problem> {
-    Ok(NewSubmission {
-        organization: organization.id,
-        name: descriptor.name.clone(),
-        format: descriptor.format,
-        version: descriptor.version.clone(),
-        visibility: asked.visibility,
-        package_manifest: asked.manifest,
-        descriptor: serde_json::to_value(descriptor).map_err(Problem::internal)?,
-        image: Some(asked.image),
-        namespace: Some(namespace.id),
-        requested_by: identity.user,
-        actor: identity.actor(),
-        request_id: request_id.0,
-        max_open_intakes: state.limits.open_intakes,
-    })
 }
 
 async fn submit_and_commit(
@@ -262,7 +198,8 @@ async fn submit_once(
         module_id: Some(submitted.package.0),
         version_id: Some(submitted.version.0),
         status: "in_progress",
-        state: "SUBMITTED",
+        // Client 2.0.5 takes `SUBMITTED` for a publish to everybody, and tells its user to wait for a superuser.
+        state: if new.visibility == Visibility::Public { "SUBMITTED" } else { "PENDING" },
         dry_run: false,
         ..answer_of(new, organization)
     };
@@ -278,6 +215,8 @@ async fn judge_only(
     conn: &mut Connection,
     new: &NewSubmission,
     organization: &MemberOrganization,
+    namespace: &RegistryNamespace,
+    key: Option<RequestKey<'_>>,
 ) -> Result<StoredAnswer, Problem> {
     enum TakenBack {
         Accepted,
@@ -289,13 +228,14 @@ async fn judge_only(
         }
     }
     let judged = transaction(conn, async |conn| -> Result<(), TakenBack> {
-        match publish::submit(conn, new).await? {
-            Ok(_) => Err(TakenBack::Accepted),
-            Err(refusal) => Err(TakenBack::Refused(refused(refusal, new))),
-        }
+        submit_once(conn, new, organization, key).await.map_err(TakenBack::Refused)?;
+        Err(TakenBack::Accepted)
     });
     match judged.await {
-        Ok(()) | Err(TakenBack::Accepted) => stored(StatusCode::OK, &answer_of(new, organization)),
+        Ok(()) | Err(TakenBack::Accepted) => {
+            let trusted_signers = trusted_signers(namespace);
+            stored(StatusCode::OK, &PublishAccepted { trusted_signers, ..answer_of(new, organization) })
+        }
         Err(TakenBack::Refused(problem)) => Err(problem),
     }
 }
@@ -311,6 +251,7 @@ fn answer_of(new: &NewSubmission, organization: &MemberOrganization) -> PublishA
         status: "validated",
         state: "VALIDATED",
         dry_run: true,
+        trusted_signers: Vec::new(),
     }
 }
 

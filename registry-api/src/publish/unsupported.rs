@@ -1,6 +1,6 @@
 //! What the HLA-Compass client can ask for and this store does not do: refused with a code, so that the client stops.
 
-use actix_web::{HttpResponse, post};
+use actix_web::{HttpResponse, get, post};
 
 use super::request::source_unsupported;
 use crate::problem::{Problem, ProblemCode, Problems};
@@ -39,6 +39,45 @@ pub(crate) async fn upload_source_by_key(_: Authenticated) -> Result<HttpRespons
 )]
 #[post("/v1/module-runs")]
 pub(crate) async fn run(_: Authenticated) -> Result<HttpResponse, Problem> {
-    let detail = "this store keeps and checks modules; it does not run them";
-    Err(Problem::new(ProblemCode::ModuleRunsUnsupported, detail))
+    Err(runs_unsupported())
+}
+
+/// Run a module, with an API key: always refused
+#[utoipa::path(
+    tag = "modules",
+    operation_id = "runModuleByApiKey",
+    responses((status = 403, description = "`MODULE_RUNS_UNSUPPORTED`"), Problems),
+    security(("bearer" = []), ("api_key" = []))
+)]
+#[post("/v1/api/module-runs")]
+pub(crate) async fn run_by_key(_: Authenticated) -> Result<HttpResponse, Problem> {
+    Err(runs_unsupported())
+}
+
+/// List the runs of modules: always refused
+#[utoipa::path(
+    tag = "modules",
+    operation_id = "listModuleRuns",
+    responses((status = 403, description = "`MODULE_RUNS_UNSUPPORTED`"), Problems),
+    security(("bearer" = []), ("api_key" = []))
+)]
+#[get("/v1/module-runs")]
+pub(crate) async fn runs(_: Authenticated) -> Result<HttpResponse, Problem> {
+    Err(runs_unsupported())
+}
+
+/// List the runs of modules, with an API key: always refused
+#[utoipa::path(
+    tag = "modules",
+    operation_id = "listModuleRunsByApiKey",
+    responses((status = 403, description = "`MODULE_RUNS_UNSUPPORTED`"), Problems),
+    security(("bearer" = []), ("api_key" = []))
+)]
+#[get("/v1/api/module-runs")]
+pub(crate) async fn runs_by_key(_: Authenticated) -> Result<HttpResponse, Problem> {
+    Err(runs_unsupported())
+}
+
+fn runs_unsupported() -> Problem {
+    Problem::new(ProblemCode::ModuleRunsUnsupported, "this store keeps and checks modules; it does not run them")
 }

@@ -104,6 +104,7 @@ pub(super) async fn publish_template(
         requested_by: identity.user,
         actor: identity.actor(),
         request_id: request_id.into_inner().0,
+        manifest_signature: None,
         max_open_intakes: state.limits.open_intakes,
     };
     let mut conn = state.pool.get().await?;

@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use crate::cli::Global;
 use crate::client::Client;
-use crate::event_stream::EventStream;
+use crate::event_stream::{Event, EventStream};
 use crate::exit::{CommandError, Exit};
 use crate::output::{Output, outln, table, text};
 
@@ -87,9 +87,11 @@ pub async fn watch(client: &mut Client, output: Output, id: &str) -> Result<Exit
         let resume = last_event.clone().unwrap_or_default();
         let headers = [("Accept", "text/event-stream"), ("Last-Event-ID", resume.as_str())];
         let headers = if last_event.is_some() { &headers[..] } else { &headers[..1] };
-        let response = client.send(Method::GET, &format!("{path}/events"), None, headers).await?;
+        let response = client.send(Method::GET, &format!("{path}/events"), None::<&Value>, headers).await?;
         let mut events = EventStream::new(response);
+        let mut has_ended = false;
         while let Some(event) = events.next().await {
+            has_ended |= is_last(&event);
             last_event = event.id.clone().or(last_event);
             if let Some(line) = describe(&event.kind, &event.data) {
                 spinner.set_message(line.clone());
@@ -98,12 +100,19 @@ pub async fn watch(client: &mut Client, output: Output, id: &str) -> Result<Exit
                 }
             }
         }
-        // The stream ends with the intake; if it broke before, this keeps a store that is going down from being hammered.
-        tokio::time::sleep(Duration::from_millis(50)).await;
+        if !has_ended {
+            // The stream broke: a store that is going down must not be hammered.
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
     };
     spinner.finish_and_clear();
     output.show(&intake, print_intake)?;
     Ok(exit_of(&intake))
+}
+
+/// Whether the intake has ended with this event.
+fn is_last(event: &Event) -> bool {
+    event.kind == "decided" || (event.kind == "state" && text(&event.data, "/state") == "failed")
 }
 
 /// A line about an event; only those of steps and checks stay on the screen.

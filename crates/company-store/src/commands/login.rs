@@ -1,4 +1,4 @@
-//! `login`, `logout`, `whoami`.
+//! `login`, `logout`, `password`, `whoami`.
 
 use std::io::{BufRead as _, IsTerminal as _};
 use std::path::PathBuf;
@@ -45,6 +45,28 @@ fn read_password() -> Result<String, CommandError> {
     let mut line = String::new();
     stdin.lock().read_line(&mut line).map_err(anyhow::Error::from)?;
     Ok(line)
+}
+
+#[derive(Debug, Args)]
+pub struct PasswordArgs {
+    /// File that holds the password that you have now.
+    #[arg(long, value_name = "FILE")]
+    pub current_file: PathBuf,
+    /// File that holds the new one; otherwise it is read from standard input.
+    #[arg(long, value_name = "FILE")]
+    pub new_file: Option<PathBuf>,
+}
+
+/// # Errors
+/// When the store refuses the change.
+pub async fn change_password(global: &Global, output: Output, args: PasswordArgs) -> Result<Exit, CommandError> {
+    let read = |file: &PathBuf| std::fs::read_to_string(file).map_err(CommandError::file("read", file));
+    let current = read(&args.current_file)?;
+    let new = args.new_file.as_ref().map_or_else(read_password, read)?;
+    let line = |text: &str| text.trim_end_matches(['\r', '\n']).to_owned();
+    Client::new(global)?.change_password(&line(&current), &line(&new)).await?;
+    output.show(&json!({ "changed": true }), |_| outln!("Changed. All other sessions have ended."))?;
+    Ok(Exit::Success)
 }
 
 /// # Errors

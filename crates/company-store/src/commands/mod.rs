@@ -5,6 +5,7 @@ pub mod completions;
 pub mod config;
 pub mod credentials;
 pub mod intake;
+pub mod key;
 pub mod login;
 pub mod migrate;
 pub mod packages;

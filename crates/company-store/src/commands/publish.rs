@@ -1,16 +1,20 @@
 //! `publish`: a module by image reference.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::Args;
 use reqwest::Method;
-use serde_json::{Value, json};
+use secrecy::SecretString;
+use serde::Serialize;
+use serde_json::Value;
+use serde_json::value::RawValue;
 
 use crate::cli::Global;
 use crate::client::Client;
 use crate::commands::intake;
 use crate::exit::{CommandError, Exit};
 use crate::output::{Output, outln, text};
+use crate::signing_key::SigningKey;
 
 #[derive(Debug, Args)]
 pub struct PublishArgs {
@@ -25,21 +29,36 @@ pub struct PublishArgs {
     /// Makes a repetition of this call harmless; a new one for each call otherwise.
     #[arg(long, value_name = "KEY")]
     pub idempotency_key: Option<String>,
+    /// Sign the manifest with this RSA private key (PEM), of `company-store key new` or `hla-compass keys init`.
+    #[arg(long, env = "COMPANY_STORE_SIGNING_KEY", value_name = "FILE")]
+    pub signing_key: Option<PathBuf>,
+    /// Only ask whether the store would accept it; nothing is stored.
+    #[arg(long, conflicts_with = "watch")]
+    pub dry_run: bool,
     /// Stay until the verdict, showing each step.
     #[arg(long)]
     pub watch: bool,
 }
 
+/// A publish's body; the manifest goes out as it is written.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Body<'a> {
+    image_ref: &'a str,
+    manifest: &'a RawValue,
+    scope: &'a str,
+    org_id: &'a str,
+    dry_run: bool,
+}
+
 /// # Errors
 /// What the store refuses, or why it cannot be asked.
 pub async fn run(global: &Global, output: Output, args: PublishArgs) -> Result<Exit, CommandError> {
-    let text_of_manifest =
-        std::fs::read_to_string(&args.manifest).map_err(CommandError::file("read", &args.manifest))?;
-    let manifest: Value = serde_json::from_str(&text_of_manifest)
-        .map_err(|e| CommandError::Usage(format!("{} is not JSON: {e}", args.manifest.display())))?;
+    let manifest = manifest(&args)?;
     let mut client = Client::new(global)?;
     let organization = client.organization().await?;
-    let body = json!({ "imageRef": args.image, "manifest": manifest, "scope": args.scope, "orgId": organization });
+    let (image_ref, scope, dry_run) = (args.image.as_str(), args.scope.as_str(), args.dry_run);
+    let body = Body { image_ref, manifest: &manifest, scope, org_id: &organization, dry_run };
     let key = args.idempotency_key.unwrap_or_else(|| uuid::Uuid::new_v4().to_string());
     let accepted = client
         .send(Method::POST, "/v1/modules/publish", Some(&body), &[("Idempotency-Key", &key)])
@@ -47,6 +66,11 @@ pub async fn run(global: &Global, output: Output, args: PublishArgs) -> Result<E
         .json::<Value>()
         .await
         .map_err(|e| CommandError::Answer(e.to_string()))?;
+    if args.dry_run {
+        let (package, version) = (text(&accepted, "/package"), text(&accepted, "/version"));
+        output.show(&accepted, |_| outln!("{package} {version} would be accepted. Nothing was stored."))?;
+        return Ok(Exit::Success);
+    }
     let id = text(&accepted, "/publishId").to_owned();
     if args.watch {
         output.note(&format!("Accepted as intake {id}."));
@@ -57,4 +81,16 @@ pub async fn run(global: &Global, output: Output, args: PublishArgs) -> Result<E
         outln!("Watch it with `company-store intake watch {id}`.");
     })?;
     Ok(Exit::Success)
+}
+
+/// The manifest's text, signed if a key is given.
+fn manifest(args: &PublishArgs) -> Result<Box<RawValue>, CommandError> {
+    let text = std::fs::read_to_string(&args.manifest).map_err(CommandError::file("read", &args.manifest))?;
+    let named = |path: &Path, why: &dyn std::fmt::Display| CommandError::Usage(format!("{}: {why}", path.display()));
+    let manifest: Box<RawValue> = serde_json::from_str(&text)
+        .map_err(|e| CommandError::Usage(format!("{} is not JSON: {e}", args.manifest.display())))?;
+    let Some(file) = &args.signing_key else { return Ok(manifest) };
+    let pem = SecretString::from(std::fs::read_to_string(file).map_err(CommandError::file("read", file))?);
+    let key = SigningKey::from_pem(&pem).map_err(|e| named(file, &e))?;
+    key.sign(&manifest).map_err(|e| named(&args.manifest, &e))
 }

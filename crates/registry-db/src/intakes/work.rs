@@ -22,6 +22,7 @@ use serde_json::{Value, json};
 
 use crate::error::stored;
 use crate::jobs::{self, Lease};
+use crate::manifest_signatures::{self, VersionSignature};
 use crate::schema::{intake_checks, intake_steps, intakes, organizations, packages, versions};
 use crate::{Connection, DbError, DbResult, durable};
 
@@ -55,6 +56,8 @@ pub struct IntakeWork {
     pub version_number: semver::Version,
     /// The submitted package manifest.
     pub package_manifest: Value,
+    /// Who signed it; `None` for formats that are not signed.
+    pub manifest_signature: Option<VersionSignature>,
     /// `None` for packages without an image.
     pub image: Option<ImageReference>,
     pub namespace: Option<RegistryNamespaceId>,
@@ -120,7 +123,9 @@ pub async fn load(conn: &mut Connection, id: IntakeId) -> DbResult<IntakeWork> {
         .load(conn)
         .await?;
     let image = row.image.map(|text| stored("image reference", &text));
+    let manifest_signature = manifest_signatures::of_version(conn, row.version.into()).await?;
     Ok(IntakeWork {
+        manifest_signature,
         id,
         organization: row.organization.into(),
         package: row.package.into(),

@@ -1,0 +1,2 @@
+DROP TABLE manifest_signatures;
+DROP TABLE manifest_keys;
