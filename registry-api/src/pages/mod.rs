@@ -7,6 +7,7 @@ pub(crate) mod company_view;
 pub(crate) mod error;
 pub(crate) mod frame;
 mod intake;
+mod keys;
 mod login;
 mod package;
 mod registries;
@@ -25,6 +26,7 @@ pub(crate) fn routes(cfg: &mut utoipa_actix_web::service_config::ServiceConfig) 
             .service(package::version_page)
             .service(intake::intake_page)
             .service(registries::registries_page)
+            .service(keys::keys_page)
             .service(login::login_form)
             .service(login::log_in)
             .service(login::log_out)

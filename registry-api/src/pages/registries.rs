@@ -47,9 +47,10 @@ struct TestView {
     problems: Vec<String>,
 }
 
+/// Whose things a page shows.
 #[derive(Deserialize)]
-struct Address {
-    org: Option<String>,
+pub(super) struct Address {
+    pub(super) org: Option<String>,
 }
 
 #[get("/registries")]
@@ -80,7 +81,7 @@ pub(super) async fn registries_page(
 }
 
 /// The organization that the address names, or the caller's primary one.
-async fn chosen(
+pub(super) async fn chosen(
     state: &AppState,
     identity: &Identity,
     named: Option<&str>,
