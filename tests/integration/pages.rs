@@ -95,6 +95,29 @@ async fn the_store_and_its_search() {
 }
 
 #[tokio::test]
+async fn the_keys_of_an_organization() {
+    use base64::Engine as _;
+    let store = Store::start_without_worker().await;
+    let acme = store.organization("acme").await;
+    store.organization("other").await;
+    let mut browser = Browser::new(store.root.logged_out());
+    assert_eq!(browser.ask("/keys").await.headers["location"], "/login?next=%2Fkeys");
+    browser.log_in("developer@acme.example.org", "/keys").await;
+    assert!(browser.page("/keys", 200).await.contains("No key is enrolled yet"));
+    let key = company_store::signing_key::SigningKey::generate().unwrap().public_key().unwrap();
+    let der = base64::engine::general_purpose::STANDARD.encode(key.as_der());
+    let enrolled = json!({"public_key": der, "label": HOSTILE});
+    let enrolled = acme.admin.post("/v1/orgs/acme/keys", enrolled).await.expect(201);
+    let page = browser.page("/keys?org=acme", 200).await;
+    assert!(page.contains("enrolled") && page.contains("&#60;script&#62;") && !page.contains("revoked"), "{page}");
+    let path = format!("/v1/orgs/acme/keys/{}/revoke", enrolled["id"].as_str().unwrap());
+    acme.admin.post(&path, json!({"reason": HOSTILE, "from": "2026-03-01T00:00:00Z"})).await.expect(200);
+    let page = browser.page("/keys", 200).await;
+    assert!(page.contains("revoked") && page.contains("admin@acme.example.org"), "{page}");
+    browser.page("/keys?org=other", 404).await;
+}
+
+#[tokio::test]
 async fn a_package_says_what_was_checked_and_by_whom_it_is_signed() {
     let store = Store::start_without_worker().await;
     let browser = Browser::new(store.root.logged_out());

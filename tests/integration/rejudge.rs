@@ -257,10 +257,11 @@ async fn hold_versions(database: &Database, name: &str) -> tokio_postgres::Clien
     client
 }
 
-/// Waits until somebody waits for a row that is held.
-async fn somebody_waits(database: &Database) {
+/// Waits until somebody waits for the rows that `holder` holds: for those and no others, which come and go.
+async fn somebody_waits(database: &Database, holder: &tokio_postgres::Client) {
+    let holder: i32 = holder.query_one("SELECT pg_backend_pid()", &[]).await.unwrap().get(0);
     wait::until("somebody to wait for a held row", async || {
-        (count(database, "pg_locks WHERE NOT granted AND locktype IN ('transactionid', 'tuple')").await > 0)
+        (count(database, &format!("pg_stat_activity WHERE {holder} = ANY(pg_blocking_pids(pid))")).await > 0)
             .then_some(())
     })
     .await;
@@ -276,7 +277,7 @@ async fn a_worker_killed_in_the_middle_of_judging_leaves_nothing_half_done() {
     scene.load(&coverage_and(&[jinja_escape()])).await;
     let held = hold_versions(&scene.store.database, "second").await;
     let worker = scene.store.start_worker_process(Path::new(WORKER));
-    somebody_waits(&scene.store.database).await;
+    somebody_waits(&scene.store.database, &held).await;
     // As kill -9, while the second of three is being written.
     drop(worker);
     assert_eq!(scene.state("first").await, "quarantined");
@@ -303,7 +304,7 @@ async fn an_intake_that_was_scanned_before_the_load_and_decided_after_it_is_judg
     let held = hold_versions(&scene.store.database, "ranker").await;
     scene.store.start_worker();
     // The intake has scanned, and wants to write its decision.
-    somebody_waits(&scene.store.database).await;
+    somebody_waits(&scene.store.database, &held).await;
     scene.load(&coverage_and(&[jinja_escape()])).await;
     assert_eq!(scene.count("jobs WHERE kind = 'rejudgement'").await, 0, "nothing is owed yet");
     drop(held);

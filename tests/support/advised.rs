@@ -4,7 +4,6 @@ use intake_worker::advisories::{AdvisorySource, sync};
 use registry_db::Pool;
 use registry_db::advisories::SnapshotInfo;
 use registry_types::component::Ecosystem;
-use registry_types::policy::{ManifestSignatureDemand, ManifestSignaturePolicy, Policy};
 use serde_json::{Value, json};
 
 use crate::image::Image;
@@ -65,15 +64,11 @@ impl Scene {
         scene
     }
 
-    /// Puts `acme` on another tier's path. Nothing is demanded of the signatures of package manifests on it.
+    /// Puts `acme` on another tier's path.
     ///
     /// # Panics
     /// When the store refuses.
     pub async fn trust(&self, tier: &str) {
-        let recorded = ManifestSignatureDemand::Recorded;
-        let manifest_signatures =
-            ManifestSignaturePolicy { community: recorded, verified: recorded, internal: recorded };
-        self.store.set_policy(&Policy { manifest_signatures, ..Policy::default() }).await;
         let changed = self.store.root.patch("/v1/orgs/acme", json!({"trust_tier": tier})).await.expect(200);
         assert_eq!(changed["trust_tier"], tier);
     }

@@ -13,7 +13,7 @@ use serde_json::json;
 use crate::audit::{self, Actor, Entry};
 use crate::publish::lock_organization;
 use crate::schema::{intakes, packages, versions};
-use crate::{Connection, DbResult, listing};
+use crate::{Connection, DbResult, listing, reviews};
 
 /// Whose module this is.
 ///
@@ -85,5 +85,5 @@ async fn end_versions(conn: &mut Connection, package: PackageId) -> DbResult<()>
     .bind::<Text, _>(RejectionCode::IntakeCancelled.as_str())
     .execute(conn)
     .await?;
-    Ok(())
+    reviews::supersede_package(conn, package).await
 }

@@ -7,6 +7,7 @@ pub(crate) mod company_view;
 pub(crate) mod error;
 pub(crate) mod frame;
 mod intake;
+mod keys;
 mod login;
 mod package;
 mod registries;
@@ -31,6 +32,7 @@ pub(crate) fn routes(cfg: &mut utoipa_actix_web::service_config::ServiceConfig) 
             .service(reviews::decide)
             .service(waivers::waivers_page)
             .service(waivers::decide)
+            .service(keys::keys_page)
             .service(login::login_form)
             .service(login::log_in)
             .service(login::log_out)

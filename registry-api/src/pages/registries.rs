@@ -47,9 +47,10 @@ struct TestView {
     problems: Vec<String>,
 }
 
+/// Whose things a page shows.
 #[derive(Deserialize)]
-struct Address {
-    org: Option<String>,
+pub(super) struct Address {
+    pub(super) org: Option<String>,
 }
 
 #[get("/registries")]

@@ -13,7 +13,7 @@ mod work;
 pub use baseline::{Baseline, baseline};
 pub use decide::{Choice, PersonDecision, Refused, claim, decide};
 pub use open::{Entry, open_missing};
-pub(crate) use open::{NewReview, open, supersede};
+pub(crate) use open::{NewReview, open, supersede, supersede_package};
 pub use read::{Filter, Review, get, list, plan};
 pub use settle::{Settlement, reopen, settle};
 pub(crate) use work::accepted;

@@ -1,9 +1,10 @@
 //! How reviews come to be, and how later verdicts take their place.
 
 use diesel::prelude::*;
+use diesel::sql_types::Uuid;
 use diesel_async::RunQueryDsl;
 use registry_types::digest::Digest;
-use registry_types::ids::{IntakeId, OrganizationId, ReviewId, VerdictId, VersionId};
+use registry_types::ids::{IntakeId, OrganizationId, PackageId, ReviewId, VerdictId, VersionId};
 use registry_types::review::{Change, ReviewState};
 
 use crate::schema::reviews;
@@ -54,6 +55,18 @@ pub(crate) async fn supersede(conn: &mut Connection, version: VersionId) -> DbRe
         .filter(reviews::settled_at.is_null())
         .filter(reviews::state.ne(ReviewState::Superseded.as_str()));
     diesel::update(waiting).set(reviews::state.eq(ReviewState::Superseded.as_str())).execute(conn).await?;
+    Ok(())
+}
+
+/// Nothing of the package waits for a person any more.
+pub(crate) async fn supersede_package(conn: &mut Connection, package: PackageId) -> DbResult<()> {
+    diesel::sql_query(
+        "UPDATE reviews SET state = 'superseded' FROM versions v WHERE v.id = reviews.version_id AND v.package_id = $1 \
+           AND reviews.settled_at IS NULL AND reviews.state <> 'superseded'",
+    )
+    .bind::<Uuid, _>(package.0)
+    .execute(conn)
+    .await?;
     Ok(())
 }
 
