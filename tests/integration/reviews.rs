@@ -312,7 +312,20 @@ async fn a_decision_that_no_worker_carries_out_is_carried_out_by_the_next() {
     assert_eq!(scene.state("ranker").await, "active");
 }
 
-/// 20,000 reviews of which three wait.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_deleted_waits_for_nobody() {
+    let scene = scene("community").await;
+    assert_eq!(publish(&scene, "1.0.0", json!({})).await["outcome"], "in_review");
+    let review = waiting(&scene.store.root).await;
+    let modules = scene.acme.admin.get("/v1/modules").await.expect(200);
+    let module = text(&modules["modules"][0]["id"]);
+    let deleted = scene.acme.admin.delete(&format!("/v1/modules/{module}")).await;
+    assert!(deleted.status < 300, "{deleted:?}");
+    assert_eq!(queue(&scene.store.root).await, Vec::<Value>::new());
+    decide(&scene.store.root, &review, "approve", None).await.expect_problem(409, "REVIEW_OUTDATED");
+}
+
+/// 20,000 reviews of which one waits.
 const MANY: &str = "
     INSERT INTO versions (id, package_id, version, state, package_manifest, published_by)
     SELECT gen_random_uuid(), v.package_id, '2.0.' || n, 'yanked', '{}', v.published_by

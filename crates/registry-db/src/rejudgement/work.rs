@@ -33,6 +33,7 @@ pub struct JudgedVersion {
     pub organization: OrganizationId,
     pub tier: TrustTier,
     pub format: PackageFormat,
+    /// Of a version that waits for a person, which is compared with the last active one; null for others.
     pub package_manifest: Value,
     /// The intake whose checks the verdict rests on.
     pub intake: IntakeId,
@@ -97,9 +98,10 @@ struct VersionRow {
 
 const VERSIONS: &str = "\
     SELECT v.id, v.version, v.state, v.digest, v.media_type, octet_length(m.bytes)::bigint AS manifest_size, v.package_id, \
-        p.organization_id, o.trust_tier, p.format, v.package_manifest, o.slug AS publisher, p.name, d.intake_id, i.image_reference, d.id AS verdict_id, d.envelope, \
+        p.organization_id, o.trust_tier, p.format, CASE v.state WHEN 'in_review' THEN v.package_manifest ELSE 'null' END AS package_manifest, \
+        o.slug AS publisher, p.name, d.intake_id, i.image_reference, d.id AS verdict_id, d.envelope, \
         ( \
-            SELECT vulnerabilities FROM verdicts WHERE intake_id = d.intake_id AND vulnerabilities IS NOT NULL \
+            SELECT vulnerabilities FROM verdicts WHERE intake_id = d.intake_id AND advisory_snapshot IS NOT NULL \
             ORDER BY created_at DESC, id DESC LIMIT 1) AS vulnerabilities \
     FROM versions v JOIN packages p ON p.id = v.package_id JOIN organizations o ON o.id = p.organization_id \
     JOIN manifests m ON m.digest = v.digest \

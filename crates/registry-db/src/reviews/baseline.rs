@@ -38,7 +38,7 @@ struct Row {
 /// The newest active version is the one that lists show; `vulnerabilities` is what the newest judgement found.
 const BASELINE: &str = "\
     SELECT v.version, p.format, v.package_manifest, d.intake_id, ( \
-        SELECT vulnerabilities FROM verdicts WHERE intake_id = d.intake_id AND vulnerabilities IS NOT NULL \
+        SELECT vulnerabilities FROM verdicts WHERE intake_id = d.intake_id AND advisory_snapshot IS NOT NULL \
         ORDER BY created_at DESC, id DESC LIMIT 1) AS vulnerabilities \
     FROM packages p JOIN versions v ON v.id = p.latest_version_id AND v.state = 'active' \
     JOIN LATERAL (SELECT intake_id FROM verdicts WHERE version_id = v.id ORDER BY created_at DESC, id DESC LIMIT 1) d ON true \
