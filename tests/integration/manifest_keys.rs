@@ -215,6 +215,24 @@ async fn the_policy_says_what_a_tier_s_manifests_need() {
     publish(&acme.developer, &next, IMAGE).await.expect_problem(403, "MANIFEST_KEY_REVOKED");
 }
 
+/// While programs of two versions run side by side.
+#[tokio::test]
+async fn a_submission_to_a_program_that_does_not_look_is_not_told_to_be_signed() {
+    let (store, acme) = store_with("acme", "verified").await;
+    let key = key();
+    enrol(&acme, &key).await;
+    publish(&acme.developer, &signed(&key, &module_manifest("app", "1.0.0")), IMAGE).await.expect(202);
+    let version = "/v1/packages/acme/app/versions/1.0.0";
+    assert_eq!(acme.developer.get(version).await.expect(200)["manifest_signature"]["standing"], "enrolled");
+    let sql = store.database.connect().await;
+    let end = "UPDATE intakes SET state = 'failed', finished_at = now()";
+    let again = "INSERT INTO intakes (id, version_id, organization_id, state, requested_by)
+        SELECT gen_random_uuid(), version_id, organization_id, 'queued', requested_by FROM intakes";
+    sql.execute(end, &[]).await.unwrap();
+    sql.execute(again, &[]).await.unwrap();
+    assert_eq!(acme.developer.get(version).await.expect(200)["manifest_signature"], Value::Null);
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn who_signed_the_manifest_is_evidence_and_stands_on_the_page() {
     let store = Store::start().await;

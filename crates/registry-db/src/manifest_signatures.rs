@@ -1,12 +1,13 @@
 //! How the package manifests of versions were signed.
 
 use chrono::{DateTime, Utc};
+use diesel::dsl::{exists, not};
 use diesel::prelude::*;
 use diesel_async::RunQueryDsl;
 use registry_types::ids::{ManifestKeyId, VersionId};
 use registry_types::manifest_key::{KeyFingerprint, SignatureStanding};
 
-use crate::schema::{manifest_keys, manifest_signatures};
+use crate::schema::{intakes, manifest_keys, manifest_signatures};
 use crate::{Connection, DbError, DbResult};
 
 /// What was found when the manifest was submitted.
@@ -53,15 +54,21 @@ pub(crate) async fn record(
     Ok(())
 }
 
-/// How a version's manifest is signed, by what is known of the key today; `None` when nobody looked.
+/// How a version's manifest is signed, by what is known of the key today; `None` when nobody looked, also when a program that
+/// does not look has taken the version in again since.
 ///
 /// # Errors
 /// When the database does not answer.
 pub async fn of_version(conn: &mut Connection, version: VersionId) -> DbResult<Option<VersionSignature>> {
     type Row = (Vec<u8>, Option<Vec<u8>>, Option<uuid::Uuid>, DateTime<Utc>, Option<DateTime<Utc>>);
+    // Written in the transaction of its intake, so at the same time.
+    let later = intakes::table
+        .filter(intakes::version_id.eq(version.0))
+        .filter(intakes::created_at.gt(manifest_signatures::submitted_at));
     let row: Option<Row> = manifest_signatures::table
         .left_join(manifest_keys::table.on(manifest_keys::id.nullable().eq(manifest_signatures::manifest_key_id)))
         .filter(manifest_signatures::version_id.eq(version.0))
+        .filter(not(exists(later)))
         .select((
             manifest_signatures::manifest_sha256,
             manifest_signatures::key_fingerprint,
