@@ -1,6 +1,7 @@
-//! A store that demands what it does by default, a registry, and an author of an organization who has the client.
+//! A store that demands of package manifests what it does by default, a registry, and an author of an organization who has the client.
 
-use registry_types::policy::Policy;
+use registry_types::policy::{Policy, ReviewPolicy};
+use registry_types::review::ReviewPath;
 use serde_json::{Value, json};
 use store_tests::hla_compass::{HlaCompass, Run};
 use store_tests::image::{Image, PushedImage};
@@ -26,9 +27,11 @@ impl Scene {
         // Nobody waits for a store that nobody needs.
         HlaCompass::find(version, &"http://127.0.0.1:9".parse().unwrap())?;
         let store = Store::start().await;
-        store.set_policy(&Policy::default()).await;
+        // Who reviews is another matter: what passes every check becomes active here.
+        let reviews = ReviewPolicy { verified: ReviewPath::Never, ..ReviewPolicy::default() };
+        store.set_policy(&Policy { reviews, ..Policy::default() }).await;
         let registry = Registry::start().await;
-        let acme = store.organization("acme").await;
+        let acme = store.organization_of_tier("acme", "verified").await;
         store.allow(&acme, &registry.address, "acme").await;
         let author = HlaCompass::find(version, store.url())?;
         Some(Self { store, acme, registry, author })
