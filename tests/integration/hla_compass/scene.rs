@@ -1,4 +1,5 @@
-//! A store that demands of package manifests what it does by default, a registry, and an author of an organization who has the client.
+//! A store that demands of package manifests what it does by default, a registry, and an author of an organization who
+//! has the client.
 
 use registry_types::policy::{Policy, ReviewPolicy};
 use registry_types::review::ReviewPath;
