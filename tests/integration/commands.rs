@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use registry_types::policy::Policy;
+use registry_types::policy::{ManifestSignatureDemand, ManifestSignaturePolicy, Policy};
 use serde_json::{Value, json};
 use store_tests::image::Image;
 use store_tests::registry::Registry;
@@ -68,7 +68,8 @@ impl<'s> Program<'s> {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_author_signs_with_a_key_that_an_administrator_enrols() {
     let store = Store::start().await;
-    store.set_policy(&Policy::default()).await;
+    let signed = ManifestSignaturePolicy { internal: ManifestSignatureDemand::Enrolled, ..Default::default() };
+    store.set_policy(&Policy { manifest_signatures: signed, ..Policy::default() }).await;
     let registry = Registry::start().await;
     let acme = store.organization("acme").await;
     store.allow(&acme, &registry.address, "acme").await;
