@@ -4,6 +4,7 @@
 //! through the database.
 
 pub mod advisories;
+mod audit;
 mod backoff;
 mod housekeeping;
 mod job_error;
@@ -87,10 +88,11 @@ pub async fn run(settings: WorkerSettings, shutdown: impl Future<Output = ()>) -
     let pool = Pool::with_lazy_commits(settings.database_url.clone(), connections(&settings))?;
     let pipeline = pipeline(&settings, pool.clone(), Arc::clone(&metrics)).await?;
     housekeeping::plan(&mut *pool.get().await?, true).await?;
+    let pipeline = Arc::new(pipeline);
     let worker = Worker {
         pool: pool.clone(),
         jobs: Arc::new(Jobs {
-            pipeline: Arc::new(pipeline),
+            pipeline: Arc::clone(&pipeline),
             upload_grace: Duration::from_secs(settings.upload_grace_seconds),
         }),
         name: format!("{}/{}", host_name(), std::process::id()),
@@ -100,13 +102,18 @@ pub async fn run(settings: WorkerSettings, shutdown: impl Future<Output = ()>) -
         metrics: Arc::clone(&metrics),
     };
     tracing::info!(name = worker.name, concurrency = worker.concurrency, profile = %settings.profile, "the worker runs");
-    let Some(address) = settings.metrics_listen else {
-        worker.run(shutdown).await;
-        return Ok(());
+    let metrics_served = async {
+        match settings.metrics_listen {
+            Some(address) => {
+                telemetry::serve_metrics(address, pool.clone(), metrics).await.map_err(WorkerError::Metrics)
+            }
+            None => std::future::pending().await,
+        }
     };
     tokio::select! {
         () = worker.run(shutdown) => Ok(()),
-        served = telemetry::serve_metrics(address, pool, metrics) => served.map_err(WorkerError::Metrics),
+        served = metrics_served => served,
+        () = audit::keep_chained(&pool, &pipeline.verdict_key, &pipeline.store) => Ok(()),
     }
 }
 

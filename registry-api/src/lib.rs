@@ -3,6 +3,7 @@
 //! A handler reads: extractor (who, what right) → parse into types → one call into `registry-db` (one transaction) →
 //! response. It never opens a connection to an outside registry.
 
+mod audit;
 mod auth;
 mod companies;
 mod health;
@@ -38,6 +39,7 @@ fn routes(cfg: &mut utoipa_actix_web::service_config::ServiceConfig) {
     cfg.configure(health::routes)
         .configure(openapi::routes)
         .configure(organizations::routes)
+        .configure(audit::routes)
         .configure(auth::routes)
         .configure(companies::routes)
         .configure(index::routes)

@@ -229,6 +229,12 @@ enum Presented {
 }
 
 async fn identify(request: &HttpRequest) -> Result<Option<Identity>, Problem> {
+    let identity = by_credential(request).await?;
+    let address = request.peer_addr().map(|peer| peer.ip());
+    Ok(identity.map(|identity| Identity { address, ..identity }))
+}
+
+async fn by_credential(request: &HttpRequest) -> Result<Option<Identity>, Problem> {
     let state = state(request)?;
     match presented(request)? {
         None => Ok(None),

@@ -10,20 +10,20 @@ use store_tests::store::{PASSWORD, Store, text};
 use tempfile::TempDir;
 
 /// One person's installation.
-struct Program<'s> {
+pub(crate) struct Program<'s> {
     store: &'s Store,
     home: TempDir,
 }
 
 impl<'s> Program<'s> {
-    async fn of(store: &'s Store, email: &str) -> Self {
+    pub(crate) async fn of(store: &'s Store, email: &str) -> Self {
         let program = Self { store, home: tempfile::tempdir().unwrap() };
         program.write("password", PASSWORD);
         program.done(&["login", "--email", email, "--password-file", "password"]).await;
         program
     }
 
-    fn write(&self, file: &str, text: &str) {
+    pub(crate) fn write(&self, file: &str, text: &str) {
         std::fs::write(self.path(file), text).unwrap();
     }
 
@@ -31,7 +31,7 @@ impl<'s> Program<'s> {
         self.home.path().join(file)
     }
 
-    async fn run(&self, arguments: &[&str]) -> std::process::Output {
+    pub(crate) async fn run(&self, arguments: &[&str]) -> std::process::Output {
         tokio::process::Command::new(Path::new(env!("CARGO_BIN_EXE_test-company-store")))
             .args(["--json", "--server", self.store.url().as_str()])
             .args(arguments)
@@ -46,7 +46,7 @@ impl<'s> Program<'s> {
 
     /// The answer of a command that must succeed.
     #[track_caller]
-    fn done(&self, arguments: &[&str]) -> impl Future<Output = Value> {
+    pub(crate) fn done(&self, arguments: &[&str]) -> impl Future<Output = Value> {
         let called = arguments.iter().map(|argument| (*argument).to_owned()).collect::<Vec<_>>();
         let run = self.run(arguments);
         async move {
@@ -58,7 +58,7 @@ impl<'s> Program<'s> {
     }
 
     /// What a command that must be refused says.
-    async fn refused(&self, arguments: &[&str]) -> String {
+    pub(crate) async fn refused(&self, arguments: &[&str]) -> String {
         let output = self.run(arguments).await;
         assert!(!output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stdout));
         String::from_utf8(output.stderr).unwrap()

@@ -3,6 +3,7 @@
 
 mod advisories;
 mod agreement;
+mod audit;
 mod blob_store;
 mod commands;
 mod crash;

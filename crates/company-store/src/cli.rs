@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 
 use crate::commands::{
-    advisories, completions, config, credentials, intake, key, login, migrate, packages, publish, pull, registry,
-    review, template, verify, waiver,
+    advisories, audit, completions, config, credentials, intake, key, login, migrate, packages, publish, pull,
+    registry, review, template, verify, waiver,
 };
 use crate::exit::{CommandError, Exit};
 use crate::output::Output;
@@ -84,6 +84,9 @@ pub enum Command {
     Pull(pull::PullArgs),
     /// Verify the store's signed verdict on a version.
     Verify(verify::VerifyArgs),
+    /// The audit log: read it, take it away, verify that it is whole.
+    #[command(subcommand)]
+    Audit(audit::AuditCommand),
     /// Operator: load advisories, say how old they are.
     #[command(subcommand)]
     Advisories(advisories::AdvisoriesCommand),
@@ -125,6 +128,7 @@ impl Cli {
             Command::Template(command) => template::run(&global, output, command).await,
             Command::Pull(args) => pull::run(&global, output, args).await,
             Command::Verify(args) => verify::run(&global, output, args).await,
+            Command::Audit(command) => audit::run(&global, output, command).await,
             Command::Advisories(command) => advisories::run(&global, output, command).await,
             Command::Credentials(command) => credentials::run(&global, output, command).await,
             Command::Migrate => migrate::run(&global, output).await,

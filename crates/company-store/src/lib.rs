@@ -3,6 +3,7 @@
 pub mod cli;
 pub mod client;
 pub mod commands;
+mod dsse;
 pub mod event_stream;
 pub mod exit;
 pub mod output;

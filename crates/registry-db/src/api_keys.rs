@@ -168,6 +168,7 @@ pub async fn identity(conn: &mut Connection, hash: SecretHash) -> DbResult<Optio
         email: stored("e-mail address", &email)?,
         is_superuser: false,
         credential: Credential::ApiKey(key.into()),
+        address: None,
         memberships: vec![Membership { is_primary: true, ..membership(columns)? }],
     }))
 }

@@ -50,6 +50,19 @@ diesel::table! {
         action -> Text,
         subject -> Text,
         details -> Jsonb,
+        credential -> Nullable<Text>,
+        address -> Nullable<Text>,
+        sequence -> Nullable<BigInt>,
+        hash -> Nullable<Text>,
+    }
+}
+
+diesel::table! {
+    audit_checkpoints (sequence) {
+        sequence -> BigInt,
+        hash -> Text,
+        envelope -> Jsonb,
+        created_at -> Timestamptz,
     }
 }
 
@@ -552,6 +565,7 @@ diesel::allow_tables_to_appear_in_same_query!(
     advisories,
     advisory_snapshots,
     api_keys,
+    audit_checkpoints,
     audit_entries,
     blob_transfers,
     blobs,

@@ -194,6 +194,7 @@ pub async fn identity(conn: &mut Connection, access: SecretHash) -> DbResult<Opt
         email: stored("e-mail address", email)?,
         is_superuser: *is_superuser,
         credential: Credential::Session((*session).into()),
+        address: None,
         memberships: rows.iter().filter_map(|row| row.4.clone()).map(membership).collect::<DbResult<_>>()?,
     }))
 }

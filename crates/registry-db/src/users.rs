@@ -1,6 +1,7 @@
 //! Users, and who a presented credential belongs to.
 
 use std::collections::{BTreeSet, HashMap};
+use std::net::IpAddr;
 
 use chrono::{DateTime, Utc};
 use diesel::prelude::*;
@@ -72,6 +73,8 @@ pub struct Identity {
     pub email: Email,
     pub is_superuser: bool,
     pub credential: Credential,
+    /// Where the request came from, as far as the server sees.
+    pub address: Option<IpAddr>,
     pub memberships: Vec<Membership>,
 }
 
@@ -79,10 +82,7 @@ impl Identity {
     /// Who stands in the audit log.
     #[must_use]
     pub const fn actor(&self) -> Actor {
-        match self.credential {
-            Credential::Session(_) => Actor::User(self.user),
-            Credential::ApiKey(id) => Actor::ApiKey(id),
-        }
+        Actor::Caller { user: self.user, credential: self.credential, address: self.address }
     }
 }
 

@@ -4,6 +4,7 @@
 //! that cannot hold a wrong value.
 
 pub mod advisory;
+pub mod audit;
 pub mod component;
 pub mod digest;
 pub mod document;

@@ -1,6 +1,7 @@
 //! One module per command.
 
 pub mod advisories;
+pub mod audit;
 pub mod completions;
 pub mod config;
 pub mod credentials;

@@ -2,17 +2,13 @@
 
 use std::path::PathBuf;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
 use clap::Args;
-use p256::ecdsa::signature::Verifier as _;
-use p256::ecdsa::{Signature, VerifyingKey};
-use p256::pkcs8::DecodePublicKey as _;
 use serde_json::{Value, json};
 
 use crate::cli::Global;
 use crate::client::Client;
 use crate::commands::packages::split_package;
+use crate::dsse::verified_payload;
 use crate::exit::{CommandError, Exit};
 use crate::output::{Output, outln, text};
 
@@ -60,29 +56,16 @@ pub async fn run(global: &Global, output: Output, args: VerifyArgs) -> Result<Ex
     Ok(if result == "PASSED" { Exit::Success } else { Exit::Rejected })
 }
 
-async fn keys_of_store(client: &mut Client) -> Result<Vec<String>, CommandError> {
+/// The keys that the store says it signs with.
+pub(super) async fn keys_of_store(client: &mut Client) -> Result<Vec<String>, CommandError> {
     let keys = client.get("/v1/verdict-keys").await?;
     let pems = keys["items"].as_array().into_iter().flatten();
     Ok(pems.map(|key| text(key, "/public_key").to_owned()).collect())
 }
 
-/// The statement inside the envelope, if one of the keys signed exactly its bytes (DSSE's pre-authentication encoding).
 fn verified_statement(envelope: &Value, keys: &[String]) -> Result<Value, CommandError> {
-    let wrong = |what: &str| CommandError::Answer(format!("the verdict {what}"));
-    if text(envelope, "/payloadType") != STATEMENT_TYPE {
-        return Err(wrong("is not an in-toto statement"));
-    }
-    let payload = STANDARD.decode(text(envelope, "/payload")).map_err(|_| wrong("has no payload"))?;
-    let signature = STANDARD.decode(text(envelope, "/signatures/0/sig")).map_err(|_| wrong("has no signature"))?;
-    let signature = Signature::from_der(&signature).map_err(|_| wrong("has a malformed signature"))?;
-    let mut signed = format!("DSSEv1 {} {STATEMENT_TYPE} {} ", STATEMENT_TYPE.len(), payload.len()).into_bytes();
-    signed.extend_from_slice(&payload);
-    let signed_by =
-        |pem: &String| VerifyingKey::from_public_key_pem(pem).is_ok_and(|key| key.verify(&signed, &signature).is_ok());
-    if !keys.iter().any(signed_by) {
-        return Err(wrong("is not signed by the key"));
-    }
-    serde_json::from_slice(&payload).map_err(|_| wrong("has a payload that is not JSON"))
+    verified_payload(envelope, STATEMENT_TYPE, keys)
+        .map_err(|wrong| CommandError::Answer(format!("the verdict {wrong}")))
 }
 
 fn judge(statement: &Value, digest: &str, result: &str) -> Result<(), CommandError> {
@@ -103,8 +86,10 @@ fn judge(statement: &Value, digest: &str, result: &str) -> Result<(), CommandErr
 
 #[cfg(test)]
 mod tests {
-    use p256::ecdsa::SigningKey;
+    use base64::Engine as _;
+    use base64::engine::general_purpose::STANDARD;
     use p256::ecdsa::signature::Signer as _;
+    use p256::ecdsa::{Signature, SigningKey};
     use p256::pkcs8::{EncodePublicKey as _, LineEnding};
 
     use super::*;

@@ -1,0 +1,96 @@
+//! The audit log: who did what to which thing. Append-only, written in the transaction of what it tells of, and a moment
+//! later chained ([`seal`]), so that an altered or removed entry shows.
+
+mod chain;
+mod read;
+
+use std::fmt;
+use std::net::IpAddr;
+
+use diesel::prelude::*;
+use diesel_async::RunQueryDsl;
+use registry_types::ids::{OrganizationId, UserId};
+
+pub use chain::{Checkpoint, Head, add_checkpoint, checkpoints, seal};
+pub use read::{AuditEntry, Filter, chained, list};
+
+use crate::schema::audit_entries;
+use crate::users::Credential;
+use crate::{Connection, DbResult};
+
+/// Who acts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Actor {
+    /// Somebody who calls the API.
+    Caller {
+        user: UserId,
+        credential: Credential,
+        address: Option<IpAddr>,
+    },
+    /// A user who has no credential yet.
+    User(UserId),
+    Worker,
+    /// The store itself: first start, housekeeping.
+    System,
+}
+
+impl fmt::Display for Actor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Caller { credential: Credential::ApiKey(id), .. } => write!(f, "api_key:{id}"),
+            Self::Caller { user, credential: Credential::Session(_), .. } | Self::User(user) => {
+                write!(f, "user:{user}")
+            }
+            Self::Worker => f.write_str("worker"),
+            Self::System => f.write_str("system"),
+        }
+    }
+}
+
+impl Actor {
+    fn credential(self) -> Option<String> {
+        match self {
+            Self::Caller { credential: Credential::Session(id), .. } => Some(format!("session:{id}")),
+            Self::Caller { credential: Credential::ApiKey(id), .. } => Some(format!("api_key:{id}")),
+            Self::User(_) | Self::Worker | Self::System => None,
+        }
+    }
+
+    fn address(self) -> Option<String> {
+        match self {
+            Self::Caller { address, .. } => address.map(|address| address.to_string()),
+            Self::User(_) | Self::Worker | Self::System => None,
+        }
+    }
+}
+
+/// One entry. `details` never holds a secret.
+#[derive(Debug, Clone)]
+pub struct Entry {
+    /// `None` for what concerns the platform.
+    pub organization: Option<OrganizationId>,
+    pub actor: Actor,
+    /// `thing.verb`, e.g. `registry.approved`.
+    pub action: &'static str,
+    /// `thing:<id>`.
+    pub subject: String,
+    pub details: serde_json::Value,
+}
+
+/// # Errors
+/// When the database refuses.
+pub async fn append(conn: &mut Connection, entry: Entry) -> DbResult<()> {
+    diesel::insert_into(audit_entries::table)
+        .values((
+            audit_entries::organization_id.eq(entry.organization.map(uuid::Uuid::from)),
+            audit_entries::actor.eq(entry.actor.to_string()),
+            audit_entries::credential.eq(entry.actor.credential()),
+            audit_entries::address.eq(entry.actor.address()),
+            audit_entries::action.eq(entry.action),
+            audit_entries::subject.eq(entry.subject),
+            audit_entries::details.eq(entry.details),
+        ))
+        .execute(conn)
+        .await?;
+    Ok(())
+}
