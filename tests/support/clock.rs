@@ -14,7 +14,8 @@ pub async fn now(database: &Database) -> DateTime<Utc> {
     DateTime::from_timestamp_micros(row.get(0)).unwrap()
 }
 
-/// Stops the store's clock at this moment. The queue's waits become as much shorter as time has passed by it.
+/// Stops the store's clock at this moment. The queue's waits become as much shorter as time has passed by it, those that a
+/// worker is just planning as well: what it has begun is waited for.
 ///
 /// # Panics
 /// When the database refuses.
@@ -23,6 +24,7 @@ pub async fn set(database: &Database, at: DateTime<Utc>) {
     let at = at.to_rfc3339_opts(chrono::SecondsFormat::Micros, true);
     let set = format!(
         "BEGIN; \
+         LOCK TABLE jobs IN SHARE ROW EXCLUSIVE MODE; \
          CREATE OR REPLACE FUNCTION store_now() RETURNS timestamptz LANGUAGE sql STABLE AS $$ SELECT '{at}'::timestamptz $$; \
          UPDATE jobs SET run_after = run_after - make_interval(secs => {passed}); \
          COMMIT;"
