@@ -25,7 +25,8 @@ type Lines = BTreeSet<String>;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn interop_agreement_with_syft_trivy_and_grype() {
-    let (Some(tools), samples) = (Tools::find(), images::samples()) else { return };
+    let Some(tools) = Tools::find() else { return };
+    let samples = images::samples();
     let store = Store::start().await;
     let registry = Registry::start().await;
     let acme = store.organization("acme").await;
