@@ -9,7 +9,6 @@ use registry_db::organizations::OrganizationKey;
 use registry_db::users::Identity;
 use registry_db::{DbError, Pool};
 use registry_types::ids::OrganizationId;
-use registry_types::people::Role;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use utoipa::{IntoParams, ToSchema};
@@ -17,7 +16,7 @@ use uuid::Uuid;
 
 use crate::paging::{List, PageQuery};
 use crate::problem::{Problem, Problems};
-use crate::rights::{Authenticated, Superuser, demand_role, organization_of};
+use crate::rights::{Authenticated, Operation, organization_of};
 use crate::state::AppState;
 
 /// Entries of an export that are read at once.
@@ -184,7 +183,7 @@ pub(crate) async fn export(
 #[get("/v1/audit/checkpoints")]
 pub(crate) async fn list_checkpoints(
     state: web::Data<AppState>,
-    _: Superuser,
+    _: Authenticated,
     page: web::Query<PageQuery>,
 ) -> Result<web::Json<List<CheckpointItem>>, Problem> {
     let after = page.after()?.unwrap_or(0);
@@ -207,7 +206,7 @@ async fn whose_log(
     };
     let key: OrganizationKey = org.parse().map_err(|_| Problem::not_found("organization"))?;
     let organization = organization_of(state, identity, &key).await?;
-    demand_role(&organization, Role::Admin)?;
+    Operation::ListAudit.demand(identity, &organization)?;
     Ok(Some(organization.id))
 }
 

@@ -19,6 +19,7 @@ use crate::intakes::hub::EventHub;
 use crate::openapi::{Document, openapi};
 use crate::problem::{Problem, ProblemCode};
 use crate::request;
+use crate::rights::{authorise, check_routes};
 use crate::settings::ApiSettings;
 use crate::state::AppState;
 use crate::telemetry::Metrics;
@@ -61,6 +62,7 @@ impl Server {
     /// When the settings are not usable or the address cannot be had.
     pub async fn bind(settings: ApiSettings) -> Result<Self, ApiError> {
         settings.check()?;
+        check_routes().map_err(|e| ApiError::Start(e.to_string()))?;
         let (listener, addr) = listen(settings.listen)?;
         let state = Arc::new(state(&settings, addr).await?);
         Ok(Self { listener, addr, state, settings })
@@ -101,6 +103,7 @@ impl Server {
                 .configure(crate::routes)
                 .into_app()
                 .default_service(web::to(nothing_here))
+                .wrap(from_fn(authorise))
                 .wrap(Compress::default())
                 .wrap(from_fn(request::frame))
         })

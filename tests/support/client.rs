@@ -40,6 +40,12 @@ impl StoreClient {
         Self { token: None, ..self.clone() }
     }
 
+    /// The same store, with this token or API key.
+    #[must_use]
+    pub fn with_token(&self, token: &str) -> Self {
+        Self { token: Some(token.to_owned()), ..self.clone() }
+    }
+
     /// The token that a login gave.
     #[must_use]
     pub fn token(&self) -> Option<&str> {

@@ -8,7 +8,7 @@ use utoipa::ToSchema;
 
 use super::login::{TokenAnswer, answer, issue, of_user};
 use crate::problem::{Problem, Problems};
-use crate::rights::{Authenticated, demand_session};
+use crate::rights::Authenticated;
 use crate::state::AppState;
 
 #[derive(Deserialize, ToSchema)]
@@ -37,7 +37,6 @@ pub(crate) async fn change(
     Authenticated(identity): Authenticated,
     body: web::Json<ChangePassword>,
 ) -> Result<web::Json<TokenAnswer>, Problem> {
-    demand_session(&identity, "passwords")?;
     let body = body.into_inner();
     let user = identity.user;
     let replaced = users::get(&mut *state.pool.get().await?, user).await?.password_hash;

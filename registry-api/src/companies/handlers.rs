@@ -11,7 +11,7 @@ use super::CompanyDetail;
 use super::answers::{ActivityAnswer, CompanyAnswer, IssueAnswer, SummaryAnswer};
 use crate::paging::{List, PageQuery};
 use crate::problem::{Problem, Problems};
-use crate::rights::{Authenticated, Member, ViewerRight};
+use crate::rights::{Authenticated, Member};
 use crate::state::AppState;
 
 /// An organization's companies, the newest first
@@ -25,7 +25,7 @@ use crate::state::AppState;
 #[get("/v1/orgs/{org}/companies")]
 pub(super) async fn list(
     state: web::Data<AppState>,
-    member: Member<ViewerRight>,
+    member: Member,
     page: web::Query<PageQuery>,
 ) -> Result<web::Json<List<SummaryAnswer>>, Problem> {
     let after = page.after()?;

@@ -4,13 +4,12 @@ use actix_web::{post, web};
 use registry_db::organizations::OrganizationKey;
 use registry_db::{intakes, transaction};
 use registry_types::ids::IntakeId;
-use registry_types::people::Role;
 use uuid::Uuid;
 
 use super::read::{own_intake, with_steps};
 use super::wire::IntakeDetail;
 use crate::problem::{Problem, ProblemBody, ProblemCode, Problems};
-use crate::rights::{Authenticated, demand_role, organization_of};
+use crate::rights::{Authenticated, Operation, organization_of};
 use crate::state::AppState;
 
 /// Cancel an intake that is not decided yet (developer)
@@ -38,7 +37,7 @@ pub(crate) async fn cancel(
     let mut conn = state.pool.get().await?;
     let intake = own_intake(&mut conn, &identity, id).await?;
     let key = OrganizationKey::Id(intake.summary.organization);
-    demand_role(&organization_of(&state, &identity, &key).await?, Role::Developer)?;
+    Operation::CancelIntake.demand(&identity, &organization_of(&state, &identity, &key).await?)?;
     let is_cancelled = transaction(&mut conn, async |conn| intakes::cancel(conn, id, identity.actor()).await).await?;
     if !is_cancelled {
         return Err(Problem::new(ProblemCode::Conflict, "the intake has ended; there is nothing to cancel"));

@@ -12,7 +12,7 @@ use uuid::Uuid;
 use super::wire::{IntakeDetail, IntakeItem};
 use crate::paging::{List, PageQuery};
 use crate::problem::{Problem, Problems};
-use crate::rights::{Authenticated, Member, ViewerRight};
+use crate::rights::{Authenticated, Member};
 use crate::state::AppState;
 
 /// An intake that `identity` may see: one of its own organizations'; a superuser sees all.
@@ -66,7 +66,7 @@ pub(super) async fn with_steps(conn: &mut Connection, intake: Intake) -> Result<
 #[get("/v1/orgs/{org}/intakes")]
 pub(crate) async fn list(
     state: web::Data<AppState>,
-    member: Member<ViewerRight>,
+    member: Member,
     query: web::Query<PageQuery>,
 ) -> Result<web::Json<List<IntakeItem>>, Problem> {
     let after: Option<(DateTime<Utc>, IntakeId)> = query.after()?;

@@ -15,7 +15,7 @@ use uuid::Uuid;
 
 use crate::paging::{List, PageQuery};
 use crate::problem::{Problem, ProblemBody, ProblemCode, Problems};
-use crate::rights::{AdminRight, Member, ViewerRight, demand_session};
+use crate::rights::Member;
 use crate::state::AppState;
 
 const MAX_LABEL_CHARS: usize = 100;
@@ -109,10 +109,9 @@ impl From<EnrolledKey> for ManifestKeyItem {
 #[post("/v1/orgs/{org}/keys")]
 pub(crate) async fn enrol(
     state: web::Data<AppState>,
-    member: Member<AdminRight>,
+    member: Member,
     body: web::Json<EnrolKey>,
 ) -> Result<HttpResponse, Problem> {
-    demand_session(&member.identity, "keys")?;
     let new = NewManifestKey {
         organization: member.organization.id,
         label: text(&body.label, MAX_LABEL_CHARS, "label")?,
@@ -157,7 +156,7 @@ fn text(text: &str, most: usize, member: &str) -> Result<String, Problem> {
     Err(Problem::bad_request(format!("{member} must have 1 to {most} printable characters")))
 }
 
-fn entry(member: &Member<AdminRight>, action: &'static str, key: ManifestKeyId, details: serde_json::Value) -> Entry {
+fn entry(member: &Member, action: &'static str, key: ManifestKeyId, details: serde_json::Value) -> Entry {
     let organization = Some(member.organization.id);
     Entry { organization, actor: member.identity.actor(), action, subject: format!("manifest_key:{key}"), details }
 }
@@ -173,7 +172,7 @@ fn entry(member: &Member<AdminRight>, action: &'static str, key: ManifestKeyId, 
 #[get("/v1/orgs/{org}/keys")]
 pub(crate) async fn list(
     state: web::Data<AppState>,
-    member: Member<ViewerRight>,
+    member: Member,
     query: web::Query<PageQuery>,
 ) -> Result<web::Json<List<ManifestKeyItem>>, Problem> {
     let after: Option<ManifestKeyId> = query.after()?;
@@ -193,7 +192,7 @@ pub(crate) async fn list(
 #[get("/v1/orgs/{org}/keys/{id}")]
 pub(crate) async fn get(
     state: web::Data<AppState>,
-    member: Member<ViewerRight>,
+    member: Member,
     path: web::Path<(String, Uuid)>,
 ) -> Result<web::Json<ManifestKeyItem>, Problem> {
     let id = ManifestKeyId(path.into_inner().1);
@@ -219,7 +218,7 @@ pub(crate) async fn get(
 #[post("/v1/orgs/{org}/keys/{id}/revoke")]
 pub(crate) async fn revoke(
     state: web::Data<AppState>,
-    member: Member<AdminRight>,
+    member: Member,
     path: web::Path<(String, Uuid)>,
     body: web::Json<RevokeKey>,
 ) -> Result<web::Json<ManifestKeyItem>, Problem> {

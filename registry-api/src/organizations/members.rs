@@ -15,7 +15,7 @@ use uuid::Uuid;
 
 use crate::paging::{List, PageQuery};
 use crate::problem::{Problem, ProblemBody, ProblemCode, Problems};
-use crate::rights::{AdminRight, Member, ViewerRight};
+use crate::rights::Member;
 use crate::state::AppState;
 
 #[derive(Serialize, ToSchema)]
@@ -49,7 +49,7 @@ pub(crate) struct AddMember {
 #[get("/v1/orgs/{org}/members")]
 pub(crate) async fn list(
     state: web::Data<AppState>,
-    member: Member<ViewerRight>,
+    member: Member,
     query: web::Query<PageQuery>,
 ) -> Result<web::Json<List<MemberItem>>, Problem> {
     let after: Option<Email> = query.after()?;
@@ -76,7 +76,7 @@ pub(crate) async fn list(
 #[post("/v1/orgs/{org}/members")]
 pub(crate) async fn add(
     state: web::Data<AppState>,
-    member: Member<AdminRight>,
+    member: Member,
     body: web::Json<AddMember>,
 ) -> Result<HttpResponse, Problem> {
     let organization = member.organization.id;
@@ -115,7 +115,7 @@ pub(crate) async fn add(
 #[delete("/v1/orgs/{org}/members/{user}")]
 pub(crate) async fn remove(
     state: web::Data<AppState>,
-    member: Member<AdminRight>,
+    member: Member,
     path: web::Path<(String, Uuid)>,
 ) -> Result<HttpResponse, Problem> {
     let organization = member.organization.id;

@@ -16,7 +16,7 @@ use uuid::Uuid;
 
 use crate::paging::{List, PageQuery};
 use crate::problem::{Problem, ProblemBody, ProblemCode, Problems};
-use crate::rights::{Authenticated, Member, Superuser, ViewerRight};
+use crate::rights::{Authenticated, Member};
 use crate::state::AppState;
 
 /// Longest name that people give, in characters.
@@ -78,7 +78,7 @@ impl OrganizationItem {
 #[post("/v1/orgs")]
 pub(crate) async fn create(
     state: web::Data<AppState>,
-    Superuser(identity): Superuser,
+    Authenticated(identity): Authenticated,
     body: web::Json<CreateOrganization>,
 ) -> Result<HttpResponse, Problem> {
     let body = body.into_inner();
@@ -165,10 +165,7 @@ pub(crate) async fn list(
     security(("bearer" = []), ("api_key" = []))
 )]
 #[get("/v1/orgs/{org}")]
-pub(crate) async fn get(
-    state: web::Data<AppState>,
-    member: Member<ViewerRight>,
-) -> Result<web::Json<OrganizationItem>, Problem> {
+pub(crate) async fn get(state: web::Data<AppState>, member: Member) -> Result<web::Json<OrganizationItem>, Problem> {
     let found = find(&state, member.organization.id).await?;
     Ok(web::Json(OrganizationItem::of(found, member.organization.role)))
 }
@@ -200,8 +197,7 @@ pub(crate) struct ChangeOrganization {
 #[patch("/v1/orgs/{org}")]
 pub(crate) async fn change(
     state: web::Data<AppState>,
-    Superuser(identity): Superuser,
-    member: Member<ViewerRight>,
+    member: Member,
     body: web::Json<ChangeOrganization>,
 ) -> Result<web::Json<OrganizationItem>, Problem> {
     let (id, tier) = (member.organization.id, body.trust_tier);
@@ -210,7 +206,7 @@ pub(crate) async fn change(
         let was = organizations::set_trust_tier(conn, id, tier).await?;
         let entry = Entry {
             organization: Some(id),
-            actor: identity.actor(),
+            actor: member.identity.actor(),
             action: "organization.trust_tier_changed",
             subject: format!("organization:{id}"),
             details: json!({ "from": was, "to": tier }),

@@ -8,7 +8,7 @@ use utoipa::ToSchema;
 
 use super::read::VersionPath;
 use crate::problem::{Problem, ProblemCode, Problems};
-use crate::rights::{DeveloperRight, Member};
+use crate::rights::Member;
 use crate::state::AppState;
 
 const MAX_NOTE_CHARS: usize = 500;
@@ -42,7 +42,7 @@ pub(crate) struct DeprecationRequest {
 #[post("/v1/packages/{publisher}/{name}/versions/{version}/yank")]
 pub(crate) async fn yank_version(
     state: web::Data<AppState>,
-    member: Member<DeveloperRight>,
+    member: Member,
     path: web::Path<VersionPath>,
     body: web::Json<YankRequest>,
 ) -> Result<HttpResponse, Problem> {
@@ -73,7 +73,7 @@ pub(crate) async fn yank_version(
 #[put("/v1/packages/{publisher}/{name}/versions/{version}/deprecation")]
 pub(crate) async fn deprecate_version(
     state: web::Data<AppState>,
-    member: Member<DeveloperRight>,
+    member: Member,
     path: web::Path<VersionPath>,
     body: web::Json<DeprecationRequest>,
 ) -> Result<HttpResponse, Problem> {
@@ -95,7 +95,7 @@ pub(crate) async fn deprecate_version(
 #[delete("/v1/packages/{publisher}/{name}/versions/{version}/deprecation")]
 pub(crate) async fn withdraw_deprecation(
     state: web::Data<AppState>,
-    member: Member<DeveloperRight>,
+    member: Member,
     path: web::Path<VersionPath>,
 ) -> Result<HttpResponse, Problem> {
     set_deprecation(&state, &member, &path, None).await
@@ -103,7 +103,7 @@ pub(crate) async fn withdraw_deprecation(
 
 async fn set_deprecation(
     state: &AppState,
-    member: &Member<DeveloperRight>,
+    member: &Member,
     path: &VersionPath,
     text: Option<&str>,
 ) -> Result<HttpResponse, Problem> {
@@ -116,11 +116,7 @@ async fn set_deprecation(
     Ok(HttpResponse::NoContent().finish())
 }
 
-async fn own_package(
-    conn: &mut Connection,
-    member: &Member<DeveloperRight>,
-    path: &VersionPath,
-) -> Result<PackageSummary, Problem> {
+async fn own_package(conn: &mut Connection, member: &Member, path: &VersionPath) -> Result<PackageSummary, Problem> {
     Ok(packages::package(conn, &Viewer::of(Some(&member.identity)), &path.package()).await?)
 }
 

@@ -16,7 +16,7 @@ use super::frame::{Frame, Section, log_in_first, render, see_other};
 use crate::companies::detail;
 use crate::paging::{List, PageQuery};
 use crate::problem::Problem;
-use crate::rights::{MaybeAuthenticated, MemberOrganization, organization_of};
+use crate::rights::{MaybeAuthenticated, MemberOrganization, Operation, organization_of};
 use crate::state::AppState;
 use crate::templates::import::{self, PackageReference, Source};
 use crate::templates::plan::Plan;
@@ -210,7 +210,7 @@ enum Attempt {
 }
 
 async fn attempt(state: &AppState, identity: &Identity, form: &ImportForm) -> Result<Attempt, Problem> {
-    let organization = import::target(state, identity, Some(&form.org)).await?;
+    let organization = import::target(state, identity, Some(&form.org), Operation::ImportTemplate).await?;
     let reference: PackageReference = form.package.trim().parse().map_err(Problem::bad_request)?;
     let mut conn = state.pool.get().await?;
     let chosen = import::choose(&mut conn, &Viewer::of(Some(identity)), Source::Package(reference)).await?;

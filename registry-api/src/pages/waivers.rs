@@ -12,7 +12,7 @@ use super::registries::chosen;
 use super::text;
 use crate::paging::{List, PageQuery};
 use crate::problem::Problem;
-use crate::rights::{Authenticated, MaybeAuthenticated, MemberOrganization, demand_decider, organization_of};
+use crate::rights::{Authenticated, MaybeAuthenticated, MemberOrganization, Operation, organization_of};
 use crate::state::AppState;
 use crate::waivers::{self, WaiverItem, WaiverNote};
 
@@ -90,7 +90,7 @@ pub(super) async fn waivers_page(
     if let Some(organization) = &organization {
         listed = waivers::page(&state, organization.id, &waivers::WaiverQuery::default(), &page).await?;
     }
-    let may_decide = organization.as_ref().is_some_and(|one| demand_decider(&identity, one).is_ok());
+    let may_decide = organization.as_ref().is_some_and(|one| Operation::ApproveWaiver.demand(&identity, one).is_ok());
     let slug = organization.as_ref().map(|organization| organization.slug.to_string()).unwrap_or_default();
     let page = WaiversPage {
         frame: Frame::new(&state, Some(&identity), Section::Waivers),

@@ -4,6 +4,7 @@ use actix_web::{HttpRequest, get, web};
 use chrono::{DateTime, Utc};
 use registry_db::modules::{self, PublishedModule};
 use registry_db::users::Identity;
+use registry_db::withdrawal;
 use registry_types::ids::{OrganizationId, PackageId};
 use registry_types::package::VersionState;
 use registry_types::rejection_code::RejectionCode;
@@ -241,8 +242,12 @@ async fn module(
     id: PackageId,
     query: &ModuleQuery,
 ) -> Result<ModuleDetail, Problem> {
-    let own: Vec<_> = identity.memberships.iter().map(|membership| membership.organization).collect();
     let mut conn = state.pool.get().await?;
+    let own = if identity.is_superuser {
+        vec![withdrawal::owner(&mut conn, id).await?]
+    } else {
+        identity.memberships.iter().map(|membership| membership.organization).collect()
+    };
     let module = modules::get(&mut conn, &own, id, query.version.as_deref()).await?;
     let versions = modules::versions(&mut conn, id, SHOWN_VERSIONS).await?;
     Ok(ModuleDetail {

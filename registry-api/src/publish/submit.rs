@@ -8,7 +8,6 @@ use registry_db::registries::RegistryNamespace;
 use registry_db::users::Identity;
 use registry_db::{Connection, transaction};
 use registry_types::package::Visibility;
-use registry_types::people::Role;
 use serde::Serialize;
 use utoipa::ToSchema;
 use uuid::Uuid;
@@ -20,7 +19,7 @@ use super::signers::{TrustedSigner, trusted_signers};
 use super::{signature, target};
 use crate::problem::{Problem, ProblemBody, ProblemCode, Problems};
 use crate::request::RequestId;
-use crate::rights::{Authenticated, MemberOrganization, demand_role};
+use crate::rights::{Authenticated, MemberOrganization, Operation};
 use crate::state::AppState;
 
 /// Where to look for the verdict. `status` and `state` say the same in the words of two client generations.
@@ -110,7 +109,7 @@ async fn accept(
     let key = idempotency_key(request)?;
     let asked = web::block(move || Publish::read(&body)).await.map_err(|e| Problem::unavailable(e.to_string()))??;
     let organization = target::organization(state, identity, asked.organization.as_deref(), request).await?;
-    demand_role(&organization, Role::Developer)?;
+    Operation::PublishModule.demand(identity, &organization)?;
 
     let mut conn = state.pool.get().await?;
     let namespace = target::namespace(&mut conn, &organization, &asked.image).await?;

@@ -8,13 +8,12 @@ use registry_db::users::Identity;
 use registry_db::{Connection, DbError, modules, transaction, withdrawal};
 use registry_types::ids::{OrganizationId, PackageId};
 use registry_types::package::VersionState;
-use registry_types::people::Role;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
 use crate::problem::{Problem, ProblemBody, ProblemCode, Problems};
-use crate::rights::{Authenticated, demand_role, organization_of};
+use crate::rights::{Authenticated, Operation, organization_of};
 use crate::state::AppState;
 
 const MAX_REASON_CHARS: usize = 500;
@@ -131,7 +130,7 @@ async fn suspend_version(
 ) -> Result<web::Json<Suspended>, Problem> {
     let id = PackageId(id);
     let mut conn = state.pool.get().await?;
-    let organization = owner(&mut conn, state, identity, id, Role::Developer).await?;
+    let organization = owner(&mut conn, state, identity, id, Operation::SuspendVersion).await?;
     let version = number.to_string();
     transaction(&mut conn, async |conn| -> Result<(), Problem> {
         let module = modules::get(conn, &[organization], id, Some(&version)).await?;
@@ -169,7 +168,7 @@ async fn delete_module(
         return Err(Problem::bad_request(format!("reason must have at most {MAX_REASON_CHARS} characters")));
     }
     let mut conn = state.pool.get().await?;
-    owner(&mut conn, state, identity, id, Role::Admin).await?;
+    owner(&mut conn, state, identity, id, Operation::DeleteModule).await?;
     transaction(&mut conn, async |conn| withdrawal::withdraw(conn, id, identity.actor(), reason.trim()).await).await?;
     state.index.invalidate();
     Ok(web::Json(Deleted { module_id: id.0, deleted: true }))
@@ -181,7 +180,7 @@ async fn owner(
     state: &AppState,
     identity: &Identity,
     id: PackageId,
-    role: Role,
+    operation: Operation,
 ) -> Result<OrganizationId, Problem> {
     let no_module = || Problem::not_found("module");
     let owner = match withdrawal::owner(conn, id).await {
@@ -193,6 +192,6 @@ async fn owner(
         ProblemCode::NotFound => no_module(),
         _ => problem,
     })?;
-    demand_role(&organization, role)?;
+    operation.demand(identity, &organization)?;
     Ok(organization.id)
 }

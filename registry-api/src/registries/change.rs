@@ -13,7 +13,7 @@ use uuid::Uuid;
 
 use super::wire::{CredentialBody, RegistryItem, parse_signature_policy};
 use crate::problem::{Problem, ProblemBody, Problems};
-use crate::rights::{AdminRight, Member};
+use crate::rights::Member;
 use crate::state::AppState;
 
 #[derive(Deserialize, ToSchema)]
@@ -53,7 +53,7 @@ fn given<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Option<Cre
 #[patch("/v1/orgs/{org}/registries/{id}")]
 pub(crate) async fn change(
     state: web::Data<AppState>,
-    member: Member<AdminRight>,
+    member: Member,
     path: web::Path<(String, Uuid)>,
     body: web::Json<ChangeRegistry>,
 ) -> Result<web::Json<RegistryItem>, Problem> {
@@ -120,7 +120,7 @@ fn confirmable(current: &RegistryNamespace, hosts: &[String]) -> Result<Vec<Regi
 #[delete("/v1/orgs/{org}/registries/{id}")]
 pub(crate) async fn remove(
     state: web::Data<AppState>,
-    member: Member<AdminRight>,
+    member: Member,
     path: web::Path<(String, Uuid)>,
 ) -> Result<HttpResponse, Problem> {
     let id = RegistryNamespaceId(path.into_inner().1);

@@ -12,7 +12,7 @@ use utoipa::ToSchema;
 
 use super::wire::{CredentialBody, RegistryItem, parse_signature_policy, taken};
 use crate::problem::{Problem, ProblemBody, ProblemCode, Problems};
-use crate::rights::{AdminRight, Member};
+use crate::rights::Member;
 use crate::state::AppState;
 
 #[derive(Deserialize, ToSchema)]
@@ -52,7 +52,7 @@ pub(crate) struct CreateRegistry {
 #[post("/v1/orgs/{org}/registries")]
 pub(crate) async fn create(
     state: web::Data<AppState>,
-    member: Member<AdminRight>,
+    member: Member,
     body: web::Json<CreateRegistry>,
 ) -> Result<HttpResponse, Problem> {
     let body = body.into_inner();

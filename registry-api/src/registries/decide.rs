@@ -5,8 +5,7 @@ use registry_db::audit::{self, Entry};
 use registry_db::jobs::{self, Enqueue};
 use registry_db::registries::{self, RegistryNamespace};
 use registry_db::transaction;
-use registry_db::users::Identity;
-use registry_types::ids::{JobId, OrganizationId, RegistryNamespaceId};
+use registry_types::ids::{JobId, RegistryNamespaceId};
 use registry_types::job::JobPayload;
 use registry_types::namespace_pattern::NamespaceState;
 use serde::Serialize;
@@ -17,7 +16,7 @@ use uuid::Uuid;
 use super::wire::{RegistryItem, taken};
 use crate::problem::{Problem, ProblemBody, ProblemCode, Problems};
 use crate::request::RequestId;
-use crate::rights::{AdminRight, Member, Superuser};
+use crate::rights::Member;
 use crate::state::AppState;
 
 /// A person waits for the result, so a test is not tried for long.
@@ -44,7 +43,7 @@ pub(crate) struct TestAccepted {
 #[post("/v1/orgs/{org}/registries/{id}/test")]
 pub(crate) async fn test(
     state: web::Data<AppState>,
-    member: Member<AdminRight>,
+    member: Member,
     request_id: web::ReqData<RequestId>,
     path: web::Path<(String, Uuid)>,
 ) -> Result<HttpResponse, Problem> {
@@ -86,12 +85,11 @@ pub(crate) async fn test(
 #[post("/v1/orgs/{org}/registries/{id}/approve")]
 pub(crate) async fn approve(
     state: web::Data<AppState>,
-    Superuser(identity): Superuser,
-    member: Member<AdminRight>,
+    member: Member,
     path: web::Path<(String, Uuid)>,
 ) -> Result<web::Json<RegistryItem>, Problem> {
     let id = RegistryNamespaceId(path.into_inner().1);
-    set_state(&state, &identity, member.organization.id, id, NamespaceState::Verified).await
+    set_state(&state, &member, id, NamespaceState::Verified).await
 }
 
 /// Stop publishing from a namespace (superuser)
@@ -105,18 +103,16 @@ pub(crate) async fn approve(
 #[post("/v1/orgs/{org}/registries/{id}/suspend")]
 pub(crate) async fn suspend(
     state: web::Data<AppState>,
-    Superuser(identity): Superuser,
-    member: Member<AdminRight>,
+    member: Member,
     path: web::Path<(String, Uuid)>,
 ) -> Result<web::Json<RegistryItem>, Problem> {
     let id = RegistryNamespaceId(path.into_inner().1);
-    set_state(&state, &identity, member.organization.id, id, NamespaceState::Suspended).await
+    set_state(&state, &member, id, NamespaceState::Suspended).await
 }
 
 async fn set_state(
     state: &AppState,
-    identity: &Identity,
-    organization: OrganizationId,
+    member: &Member,
     id: RegistryNamespaceId,
     new: NamespaceState,
 ) -> Result<web::Json<RegistryItem>, Problem> {
@@ -125,12 +121,13 @@ async fn set_state(
         NamespaceState::Suspended => "registry.suspended",
         NamespaceState::Pending => "registry.reopened",
     };
+    let organization = member.organization.id;
     let mut conn = state.pool.get().await?;
     let changed = transaction(&mut conn, async |conn| -> Result<RegistryNamespace, Problem> {
         let changed = registries::set_state(conn, organization, id, new).await?.map_err(|_| taken())?;
         let entry = Entry {
             organization: Some(organization),
-            actor: identity.actor(),
+            actor: member.identity.actor(),
             action,
             subject: format!("registry:{id}"),
             details: json!({ "pattern": changed.pattern.to_string() }),

@@ -8,7 +8,7 @@ use uuid::Uuid;
 use super::wire::RegistryItem;
 use crate::paging::{List, PageQuery};
 use crate::problem::{Problem, Problems};
-use crate::rights::{Member, ViewerRight};
+use crate::rights::Member;
 use crate::state::AppState;
 
 /// The registry namespaces of an organization
@@ -22,7 +22,7 @@ use crate::state::AppState;
 #[get("/v1/orgs/{org}/registries")]
 pub(crate) async fn list(
     state: web::Data<AppState>,
-    member: Member<ViewerRight>,
+    member: Member,
     query: web::Query<PageQuery>,
 ) -> Result<web::Json<List<RegistryItem>>, Problem> {
     let after: Option<RegistryNamespaceId> = query.after()?;
@@ -42,7 +42,7 @@ pub(crate) async fn list(
 #[get("/v1/orgs/{org}/registries/{id}")]
 pub(crate) async fn get(
     state: web::Data<AppState>,
-    member: Member<ViewerRight>,
+    member: Member,
     path: web::Path<(String, Uuid)>,
 ) -> Result<web::Json<RegistryItem>, Problem> {
     let id = RegistryNamespaceId(path.into_inner().1);

@@ -17,7 +17,7 @@ use super::refusal;
 use super::wire::{ReviewItem, items};
 use crate::problem::{Problem, ProblemBody, Problems};
 use crate::request::RequestId;
-use crate::rights::{Authenticated, demand_decider, organization_of};
+use crate::rights::{Authenticated, Operation, organization_of};
 use crate::state::AppState;
 
 /// What the reviewer saw, and thinks of it.
@@ -122,7 +122,7 @@ fn accepted(review: ReviewItem) -> HttpResponse {
 /// [`claim`], for the page.
 pub(crate) async fn claim_as(state: &AppState, identity: &Identity, id: Uuid) -> Result<ReviewItem, Problem> {
     let id = ReviewId(id);
-    demand_reviewer(state, identity, id).await?;
+    demand_reviewer(state, identity, Operation::ClaimReview, id).await?;
     let viewer = Viewer::of(Some(identity));
     let mut conn = state.pool.get().await?;
     let review = transaction(&mut conn, async |conn| -> Result<Review, Problem> {
@@ -142,7 +142,11 @@ pub(crate) async fn decide_as(
     body: ReviewDecision,
 ) -> Result<ReviewItem, Problem> {
     let id = ReviewId(id);
-    demand_reviewer(state, identity, id).await?;
+    let operation = match choice {
+        Choice::Approve => Operation::ApproveReview,
+        Choice::Reject => Operation::RejectReview,
+    };
+    demand_reviewer(state, identity, operation, id).await?;
     let decision = parse(identity, request_id, choice, body)?;
     let viewer = Viewer::of(Some(identity));
     let mut conn = state.pool.get().await?;
@@ -178,8 +182,13 @@ fn parse(
 }
 
 /// 404 for whoever may not see the review, 403 for whoever sees it and may not decide.
-async fn demand_reviewer(state: &AppState, identity: &Identity, id: ReviewId) -> Result<(), Problem> {
+async fn demand_reviewer(
+    state: &AppState,
+    identity: &Identity,
+    operation: Operation,
+    id: ReviewId,
+) -> Result<(), Problem> {
     let review = reviews::get(&mut *state.pool.get().await?, &Viewer::of(Some(identity)), id).await?;
     let organization = organization_of(state, identity, &OrganizationKey::Id(review.organization)).await?;
-    demand_decider(identity, &organization)
+    operation.demand(identity, &organization)
 }

@@ -12,7 +12,6 @@ use registry_db::{Connection, DbError};
 use registry_types::ids::VersionId;
 use registry_types::names::PackageName;
 use registry_types::package::PackageFormat;
-use registry_types::people::Role;
 use registry_types::template::Template;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -22,7 +21,7 @@ use uuid::Uuid;
 use super::body;
 use super::plan::Plan;
 use crate::problem::{Problem, ProblemCode, Problems};
-use crate::rights::{Authenticated, MemberOrganization, demand_role, organization_of};
+use crate::rights::{Authenticated, MemberOrganization, Operation, organization_of};
 use crate::state::AppState;
 
 /// What is to be imported, and where to.
@@ -113,7 +112,7 @@ pub(super) async fn import_template(
     body: web::Bytes,
 ) -> Result<HttpResponse, Problem> {
     let request: ImportRequest = body::read(&body)?;
-    let organization = target(&state, &identity, request.organization.as_deref()).await?;
+    let organization = target(&state, &identity, request.organization.as_deref(), Operation::ImportTemplate).await?;
     let source = Source::of(request.package.as_deref(), request.template)?;
     let mut conn = state.pool.get().await?;
     let chosen = choose(&mut conn, &Viewer::of(Some(&identity)), source).await?;
@@ -172,11 +171,12 @@ impl FromStr for PackageReference {
     }
 }
 
-/// The organization that a request names, or the caller's primary one; the caller must be able to write there.
+/// The organization that a request names, or the caller's primary one, if the caller may carry the operation out there.
 pub(crate) async fn target(
     state: &AppState,
     identity: &Identity,
     organization: Option<&str>,
+    operation: Operation,
 ) -> Result<MemberOrganization, Problem> {
     let key = match organization {
         Some(text) => text.parse().map_err(|_| Problem::not_found("organization"))?,
@@ -187,7 +187,7 @@ pub(crate) async fn target(
         }
     };
     let organization = organization_of(state, identity, &key).await?;
-    demand_role(&organization, Role::Developer)?;
+    operation.demand(identity, &organization)?;
     Ok(organization)
 }
 

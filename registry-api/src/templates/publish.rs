@@ -14,7 +14,7 @@ use super::{body, import::target};
 use crate::problem::{Problem, Problems};
 use crate::publish::refused;
 use crate::request::RequestId;
-use crate::rights::Authenticated;
+use crate::rights::{Authenticated, Operation};
 use crate::state::AppState;
 
 /// A template to be published.
@@ -88,7 +88,7 @@ pub(super) async fn publish_template(
     body: web::Bytes,
 ) -> Result<HttpResponse, Problem> {
     let request: PublishRequest = body::read(&body)?;
-    let organization = target(&state, &identity, request.organization.as_deref()).await?;
+    let organization = target(&state, &identity, request.organization.as_deref(), Operation::PublishTemplate).await?;
     let document = parse_strict(request.template.get().as_bytes()).map_err(body::invalid)?;
     let descriptor = parse_submitted(PackageFormat::CompanyTemplate, &document).map_err(body::invalid)?;
     let new = NewSubmission {

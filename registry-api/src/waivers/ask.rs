@@ -13,7 +13,7 @@ use utoipa::ToSchema;
 
 use super::wire::{ComponentBody, WaiverItem, items};
 use crate::problem::{Problem, ProblemBody, ProblemCode, Problems};
-use crate::rights::{DeveloperRight, Member};
+use crate::rights::Member;
 use crate::state::AppState;
 
 /// Longest version range that people write, in characters.
@@ -62,7 +62,7 @@ pub(crate) struct AskWaiver {
 #[post("/v1/orgs/{org}/waivers")]
 pub(crate) async fn ask(
     state: web::Data<AppState>,
-    member: Member<DeveloperRight>,
+    member: Member,
     body: web::Json<AskWaiver>,
 ) -> Result<HttpResponse, Problem> {
     let new = parse(body.into_inner(), &member)?;
@@ -82,7 +82,7 @@ pub(crate) async fn ask(
 }
 
 /// With all that is wrong at once.
-fn parse(body: AskWaiver, member: &Member<DeveloperRight>) -> Result<NewWaiver, Problem> {
+fn parse(body: AskWaiver, member: &Member) -> Result<NewWaiver, Problem> {
     let mut errors = Vec::new();
     let package = body.package.and_then(|text| field(&mut errors, "/package", text.parse()));
     let versions = body.versions.and_then(|text| field(&mut errors, "/versions", version_range(&text)));

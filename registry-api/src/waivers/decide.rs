@@ -13,7 +13,7 @@ use uuid::Uuid;
 
 use super::wire::{WaiverItem, items};
 use crate::problem::{Problem, ProblemBody, ProblemCode, Problems};
-use crate::rights::{AdminRight, DeveloperRight, Member, MemberOrganization, demand_decider, demand_role};
+use crate::rights::{Member, MemberOrganization, Operation};
 use crate::state::AppState;
 
 #[derive(Default, Deserialize, ToSchema)]
@@ -43,7 +43,7 @@ pub(crate) struct WaiverNote {
 #[post("/v1/orgs/{org}/waivers/{id}/approve")]
 pub(crate) async fn approve(
     state: web::Data<AppState>,
-    member: Member<AdminRight>,
+    member: Member,
     path: web::Path<(String, Uuid)>,
     body: web::Json<WaiverNote>,
 ) -> Result<web::Json<WaiverItem>, Problem> {
@@ -68,7 +68,7 @@ pub(crate) async fn approve(
 #[post("/v1/orgs/{org}/waivers/{id}/refuse")]
 pub(crate) async fn refuse(
     state: web::Data<AppState>,
-    member: Member<AdminRight>,
+    member: Member,
     path: web::Path<(String, Uuid)>,
     body: web::Json<WaiverNote>,
 ) -> Result<web::Json<WaiverItem>, Problem> {
@@ -93,7 +93,7 @@ pub(crate) async fn refuse(
 #[post("/v1/orgs/{org}/waivers/{id}/withdraw")]
 pub(crate) async fn withdraw(
     state: web::Data<AppState>,
-    member: Member<DeveloperRight>,
+    member: Member,
     path: web::Path<(String, Uuid)>,
 ) -> Result<web::Json<WaiverItem>, Problem> {
     let id = path.into_inner().1;
@@ -108,7 +108,7 @@ pub(crate) async fn approve_as(
     id: Uuid,
     body: WaiverNote,
 ) -> Result<WaiverItem, Problem> {
-    demand_decider(identity, organization)?;
+    Operation::ApproveWaiver.demand(identity, organization)?;
     let (id, organization, decided) = (WaiverId(id), organization.id, decided(identity, body)?);
     let mut conn = state.pool.get().await?;
     let waiver = transaction(&mut conn, async |conn| -> Result<Waiver, Problem> {
@@ -126,7 +126,7 @@ pub(crate) async fn refuse_as(
     id: Uuid,
     body: WaiverNote,
 ) -> Result<WaiverItem, Problem> {
-    demand_decider(identity, organization)?;
+    Operation::RefuseWaiver.demand(identity, organization)?;
     let (id, organization, decided) = (WaiverId(id), organization.id, decided(identity, body)?);
     let mut conn = state.pool.get().await?;
     let waiver = transaction(&mut conn, async |conn| -> Result<Waiver, Problem> {
@@ -143,7 +143,7 @@ pub(crate) async fn withdraw_as(
     organization: &MemberOrganization,
     id: Uuid,
 ) -> Result<WaiverItem, Problem> {
-    demand_role(organization, Role::Developer)?;
+    Operation::WithdrawWaiver.demand(identity, organization)?;
     let (id, by, actor) = (WaiverId(id), identity.user, identity.actor());
     let is_admin = organization.role >= Role::Admin;
     let organization = organization.id;

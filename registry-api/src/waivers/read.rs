@@ -13,7 +13,7 @@ use uuid::Uuid;
 use super::wire::{WaiverItem, items};
 use crate::paging::{List, PageQuery};
 use crate::problem::{Problem, Problems};
-use crate::rights::{Member, ViewerRight};
+use crate::rights::Member;
 use crate::state::AppState;
 
 /// What a list of waivers is narrowed to.
@@ -52,7 +52,7 @@ impl WaiverQuery {
 #[get("/v1/orgs/{org}/waivers")]
 pub(crate) async fn list(
     state: web::Data<AppState>,
-    member: Member<ViewerRight>,
+    member: Member,
     filter: web::Query<WaiverQuery>,
     query: web::Query<PageQuery>,
 ) -> Result<web::Json<List<WaiverItem>>, Problem> {
@@ -83,7 +83,7 @@ pub(crate) async fn page(
 #[get("/v1/orgs/{org}/waivers/{id}")]
 pub(crate) async fn get(
     state: web::Data<AppState>,
-    member: Member<ViewerRight>,
+    member: Member,
     path: web::Path<(String, Uuid)>,
 ) -> Result<web::Json<WaiverItem>, Problem> {
     let id = WaiverId(path.into_inner().1);

@@ -12,7 +12,7 @@ use registry_types::waiver::{ComponentVersions, WaiverReason};
 use serde_json::{Value, json};
 
 use crate::problem::{Problem, Problems};
-use crate::rights::{Member, ViewerRight};
+use crate::rights::Member;
 use crate::state::AppState;
 
 const CONTEXT: &str = "https://openvex.dev/ns/v0.2.0";
@@ -29,7 +29,7 @@ const CONTEXT: &str = "https://openvex.dev/ns/v0.2.0";
     security(("bearer" = []), ("api_key" = []))
 )]
 #[get("/v1/orgs/{org}/vex")]
-pub(crate) async fn export(state: web::Data<AppState>, member: Member<ViewerRight>) -> Result<HttpResponse, Problem> {
+pub(crate) async fn export(state: web::Data<AppState>, member: Member) -> Result<HttpResponse, Problem> {
     let mut conn = state.pool.get().await?;
     let standing = waivers::in_force(&mut conn, member.organization.id).await?;
     let mut resting: BTreeMap<WaiverId, Vec<RestingVersion>> = BTreeMap::new();

@@ -70,9 +70,12 @@ const COUNT_ATTEMPTS: &str = "
     WHEN (NEW.kind = 'intake' AND NEW.attempt > OLD.attempt) EXECUTE FUNCTION count_attempt();
 ";
 
-/// An attempt that stored something gives all of them back, so that there may be a few more.
+/// What an intake of this table stores before its end: what was resolved, manifests, the config, a layer.
+const STORED: i64 = 4;
+
+/// An attempt that stored something gives all of them back.
 fn all_used_up(attempts: i64) -> bool {
-    (ATTEMPTS..2 * ATTEMPTS).contains(&attempts)
+    (ATTEMPTS..=(STORED + 1) * ATTEMPTS).contains(&attempts)
 }
 
 impl House {

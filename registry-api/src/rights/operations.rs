@@ -1,0 +1,157 @@
+//! The table of rights.
+
+use super::rule::Rule;
+
+macro_rules! operations {
+    ($($variant:ident $id:ident => $rule:ident $(.$personal:ident())?;)+) => {
+        /// An operation of the API, by its `operationId`.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+        pub enum Operation {
+            $($variant,)+
+        }
+
+        impl Operation {
+            pub const ALL: &[Self] = &[$(Self::$variant,)+];
+
+            /// As the API's description names it.
+            #[must_use]
+            pub const fn id(self) -> &'static str {
+                match self {
+                    $(Self::$variant => stringify!($id),)+
+                }
+            }
+
+            #[must_use]
+            pub const fn rule(self) -> Rule {
+                match self {
+                    $(Self::$variant => Rule::$rule $(.$personal())?,)+
+                }
+            }
+        }
+    };
+}
+
+impl Operation {
+    /// The operation of this `operationId`.
+    #[must_use]
+    pub fn named(id: &str) -> Option<Self> {
+        Self::ALL.iter().copied().find(|operation| operation.id() == id)
+    }
+}
+
+// Who may carry out what: see `Access` for the words. `personal()`: not with an API key.
+operations! {
+    // templates
+    ExportTemplate exportTemplate => VIEWER;
+    ImportTemplate importTemplate => DEVELOPER;
+    PublishTemplate publishTemplate => DEVELOPER;
+    // index
+    GetIndex getIndex => PUBLIC;
+    // operations
+    Live live => PUBLIC;
+    Metrics metrics => PUBLIC;
+    Openapi openapi => PUBLIC;
+    Ready ready => PUBLIC;
+    // auth
+    MeByApiKey meByApiKey => OWN;
+    Login login => PUBLIC;
+    Logout logout => PUBLIC;
+    Me me => OWN;
+    ChangePassword changePassword => OWN.personal();
+    RefreshTokens refreshTokens => PUBLIC;
+    // modules
+    ListModuleRunsByApiKey listModuleRunsByApiKey => UNSUPPORTED;
+    RunModuleByApiKey runModuleByApiKey => UNSUPPORTED;
+    ListModulesByApiKey listModulesByApiKey => OWN;
+    PublishModuleByApiKey publishModuleByApiKey => DEVELOPER;
+    UploadSourceByApiKey uploadSourceByApiKey => UNSUPPORTED;
+    GetPublishStatusByApiKey getPublishStatusByApiKey => VIEWER;
+    DeleteModuleByApiKey deleteModuleByApiKey => ADMIN;
+    GetModuleByApiKey getModuleByApiKey => VIEWER;
+    SuspendVersionByApiKey suspendVersionByApiKey => DEVELOPER;
+    ListModuleRuns listModuleRuns => UNSUPPORTED;
+    RunModule runModule => UNSUPPORTED;
+    ListModules listModules => OWN;
+    PublishModule publishModule => DEVELOPER;
+    GetPublishConfig getPublishConfig => OWN;
+    UploadSource uploadSource => UNSUPPORTED;
+    GetPublishStatus getPublishStatus => VIEWER;
+    DeleteModule deleteModule => ADMIN;
+    GetModule getModule => VIEWER;
+    SuspendVersion suspendVersion => DEVELOPER;
+    // audit
+    ListAudit listAudit => ADMIN;
+    ListAuditCheckpoints listAuditCheckpoints => SUPERUSER;
+    ExportAudit exportAudit => ADMIN;
+    // companies
+    GetCompany getCompany => VIEWER;
+    ListCompanyActivity listCompanyActivity => VIEWER;
+    ListCompanyIssues listCompanyIssues => VIEWER;
+    ListCompanies listCompanies => VIEWER;
+    // intakes
+    GetIntake getIntake => VIEWER;
+    CancelIntake cancelIntake => DEVELOPER;
+    FollowIntake followIntake => VIEWER;
+    ListIntakes listIntakes => VIEWER;
+    // organizations
+    ListOrganizations listOrganizations => OWN;
+    CreateOrganization createOrganization => SUPERUSER;
+    GetOrganization getOrganization => VIEWER;
+    ChangeOrganization changeOrganization => SUPERUSER;
+    ListApiKeys listApiKeys => ADMIN;
+    CreateApiKey createApiKey => VIEWER.personal();
+    RevokeApiKey revokeApiKey => VIEWER;
+    ListManifestKeys listManifestKeys => VIEWER;
+    EnrolManifestKey enrolManifestKey => ADMIN.personal();
+    GetManifestKey getManifestKey => VIEWER;
+    RevokeManifestKey revokeManifestKey => ADMIN;
+    ListMembers listMembers => VIEWER;
+    SetMember setMember => ADMIN.personal();
+    RemoveMember removeMember => ADMIN;
+    CreateUser createUser => ADMIN.personal();
+    ResetPassword resetPassword => ADMIN.personal();
+    // registries
+    ListRegistries listRegistries => VIEWER;
+    CreateRegistry createRegistry => ADMIN;
+    RemoveRegistry removeRegistry => ADMIN;
+    GetRegistry getRegistry => VIEWER;
+    ChangeRegistry changeRegistry => ADMIN;
+    ApproveRegistry approveRegistry => SUPERUSER;
+    SuspendRegistry suspendRegistry => SUPERUSER;
+    TestRegistry testRegistry => ADMIN;
+    // waivers
+    ExportVex exportVex => VIEWER;
+    ListWaivers listWaivers => VIEWER;
+    AskWaiver askWaiver => DEVELOPER;
+    GetWaiver getWaiver => VIEWER;
+    ApproveWaiver approveWaiver => DECIDER;
+    RefuseWaiver refuseWaiver => DECIDER;
+    WithdrawWaiver withdrawWaiver => DEVELOPER;
+    // packages
+    ListPackages listPackages => PUBLIC;
+    GetPackage getPackage => PUBLIC;
+    ListVersions listVersions => PUBLIC;
+    GetVersion getVersion => PUBLIC;
+    ListComponents listComponents => PUBLIC;
+    WithdrawDeprecation withdrawDeprecation => DEVELOPER;
+    DeprecateVersion deprecateVersion => DEVELOPER;
+    ListFindings listFindings => PUBLIC;
+    GetPackageManifest getPackageManifest => PUBLIC;
+    GetSbom getSbom => PUBLIC;
+    GetSignatures getSignatures => PUBLIC;
+    GetVerdict getVerdict => PUBLIC;
+    YankVersion yankVersion => DEVELOPER;
+    ListVerdictKeys listVerdictKeys => PUBLIC;
+    // reviews
+    ListReviews listReviews => OWN;
+    GetReview getReview => VIEWER;
+    ApproveReview approveReview => DECIDER;
+    ClaimReview claimReview => DECIDER;
+    RejectReview rejectReview => DECIDER;
+    // pull
+    PingRegistry pingRegistry => PUBLIC;
+    GetBlob getBlob => PUBLIC;
+    GetManifest getManifest => PUBLIC;
+    ListReferrers listReferrers => PUBLIC;
+    ListTags listTags => PUBLIC;
+}
