@@ -55,20 +55,21 @@ pub async fn create(conn: &mut Connection, new: &NewApiKey) -> DbResult<(ApiKeyI
     Ok((id.into(), created_at))
 }
 
-/// The organization's keys, the oldest first, after the one `after`.
+/// The organization's keys, the oldest first, after the one `after`; `owner` limits them to that user's own.
 ///
 /// # Errors
 /// When the database does not answer.
 pub async fn list(
     conn: &mut Connection,
     organization: OrganizationId,
+    owner: Option<UserId>,
     after: Option<ApiKeyId>,
     size: usize,
 ) -> DbResult<Page<ApiKey, ApiKeyId>> {
     type Row =
         (uuid::Uuid, uuid::Uuid, String, String, String, Option<DateTime<Utc>>, Option<DateTime<Utc>>, DateTime<Utc>);
     // Ids are time-ordered, so they are the order of creation.
-    let rows: Vec<Row> = api_keys::table
+    let mut keys = api_keys::table
         .inner_join(users::table.on(users::id.eq(api_keys::user_id)))
         .filter(api_keys::organization_id.eq(organization.0))
         .filter(api_keys::id.gt(after.map_or(uuid::Uuid::nil(), uuid::Uuid::from)))
@@ -84,8 +85,11 @@ pub async fn list(
             api_keys::revoked_at,
             api_keys::created_at,
         ))
-        .load(conn)
-        .await?;
+        .into_boxed();
+    if let Some(owner) = owner {
+        keys = keys.filter(api_keys::user_id.eq(owner.0));
+    }
+    let rows: Vec<Row> = keys.load(conn).await?;
     let keys = rows
         .into_iter()
         .map(|(id, user, email, label, prefix, expires_at, revoked_at, created_at)| {

@@ -4,8 +4,9 @@ use actix_web::{HttpResponse, delete, get, post, web};
 use chrono::{DateTime, Utc};
 use registry_db::api_keys::{self, ApiKey, NewApiKey};
 use registry_db::audit::{self, Entry};
+use registry_db::users::Identity;
 use registry_db::{organizations, transaction};
-use registry_types::ids::ApiKeyId;
+use registry_types::ids::{ApiKeyId, OrganizationId, UserId};
 use registry_types::people::Role;
 use secrecy::ExposeSecret as _;
 use serde::{Deserialize, Serialize};
@@ -16,7 +17,7 @@ use uuid::Uuid;
 use crate::auth::tokens::{self, TokenKind};
 use crate::paging::{List, PageQuery};
 use crate::problem::{Problem, Problems};
-use crate::rights::Member;
+use crate::rights::{Member, MemberOrganization, Operation};
 use crate::state::AppState;
 
 const MAX_LABEL: usize = 100;
@@ -27,33 +28,33 @@ const PREFIX_LEN: usize = 12;
 #[serde(deny_unknown_fields)]
 pub(crate) struct CreateApiKey {
     #[schema(example = "release pipeline")]
-    label: String,
+    pub(crate) label: String,
     /// Never, if not given.
     #[serde(default)]
-    expires_at: Option<DateTime<Utc>>,
+    pub(crate) expires_at: Option<DateTime<Utc>>,
 }
 
 #[derive(Serialize, ToSchema)]
 pub(crate) struct CreatedApiKey {
-    id: Uuid,
+    pub(crate) id: Uuid,
     /// Shown this once.
-    key: String,
-    label: String,
-    expires_at: Option<DateTime<Utc>>,
-    created_at: DateTime<Utc>,
+    pub(crate) key: String,
+    pub(crate) label: String,
+    pub(crate) expires_at: Option<DateTime<Utc>>,
+    pub(crate) created_at: DateTime<Utc>,
 }
 
 #[derive(Serialize, ToSchema)]
 pub(crate) struct ApiKeyItem {
-    id: Uuid,
+    pub(crate) id: Uuid,
     /// The key's first characters.
-    prefix: String,
-    label: String,
-    user_id: Uuid,
-    user_email: String,
-    expires_at: Option<DateTime<Utc>>,
-    revoked_at: Option<DateTime<Utc>>,
-    created_at: DateTime<Utc>,
+    pub(crate) prefix: String,
+    pub(crate) label: String,
+    pub(crate) user_id: Uuid,
+    pub(crate) user_email: String,
+    pub(crate) expires_at: Option<DateTime<Utc>>,
+    pub(crate) revoked_at: Option<DateTime<Utc>>,
+    pub(crate) created_at: DateTime<Utc>,
 }
 
 impl From<ApiKey> for ApiKeyItem {
@@ -86,12 +87,23 @@ pub(crate) async fn create(
     member: Member,
     body: web::Json<CreateApiKey>,
 ) -> Result<HttpResponse, Problem> {
-    let body = body.into_inner();
+    let created = create_as(&state, &member.identity, &member.organization, body.into_inner()).await?;
+    Ok(HttpResponse::Created().json(created))
+}
+
+/// [`create`], for a caller who was let in otherwise.
+pub(crate) async fn create_as(
+    state: &AppState,
+    identity: &Identity,
+    organization: &MemberOrganization,
+    body: CreateApiKey,
+) -> Result<CreatedApiKey, Problem> {
+    Operation::CreateApiKey.demand(identity, organization)?;
     check(&body)?;
     let key = tokens::generate(TokenKind::ApiKey)?;
     let new = NewApiKey {
-        user: member.identity.user,
-        organization: member.organization.id,
+        user: identity.user,
+        organization: organization.id,
         label: body.label.trim().to_owned(),
         hash: tokens::hash_of(&key),
         prefix: key.expose_secret().chars().take(PREFIX_LEN).collect(),
@@ -106,7 +118,7 @@ pub(crate) async fn create(
         let created = api_keys::create(conn, &new).await?;
         let entry = Entry {
             organization: Some(new.organization),
-            actor: member.identity.actor(),
+            actor: identity.actor(),
             action: "api_key.created",
             subject: format!("api_key:{}", created.0),
             details: json!({ "label": new.label }),
@@ -115,14 +127,13 @@ pub(crate) async fn create(
         Ok(created)
     })
     .await?;
-    let answer = CreatedApiKey {
+    Ok(CreatedApiKey {
         id: id.0,
         key: key.expose_secret().to_owned(),
         label: new.label,
         expires_at: new.expires_at,
         created_at,
-    };
-    Ok(HttpResponse::Created().json(answer))
+    })
 }
 
 fn check(body: &CreateApiKey) -> Result<(), Problem> {
@@ -150,10 +161,20 @@ pub(crate) async fn list(
     member: Member,
     query: web::Query<PageQuery>,
 ) -> Result<web::Json<List<ApiKeyItem>>, Problem> {
+    page(&state, member.organization.id, None, &query).await.map(web::Json)
+}
+
+/// [`list`], for the page as well; those of one `owner` alone, if given.
+pub(crate) async fn page(
+    state: &AppState,
+    organization: OrganizationId,
+    owner: Option<UserId>,
+    query: &PageQuery,
+) -> Result<List<ApiKeyItem>, Problem> {
     let after: Option<ApiKeyId> = query.after()?;
     let mut conn = state.pool.get().await?;
-    let page = api_keys::list(&mut conn, member.organization.id, after, query.size()).await?;
-    Ok(web::Json(List::of(page.map(ApiKeyItem::from))?))
+    let page = api_keys::list(&mut conn, organization, owner, after, query.size()).await?;
+    List::of(page.map(ApiKeyItem::from))
 }
 
 /// Revoke an API key: one's own, or any as admin
@@ -170,24 +191,34 @@ pub(crate) async fn revoke(
     member: Member,
     path: web::Path<(String, Uuid)>,
 ) -> Result<HttpResponse, Problem> {
-    let key = ApiKeyId(path.into_inner().1);
-    let owner = match member.organization.role {
+    revoke_as(&state, &member.identity, &member.organization, ApiKeyId(path.into_inner().1)).await?;
+    Ok(HttpResponse::NoContent().finish())
+}
+
+/// [`revoke`], for a caller who was let in otherwise.
+pub(crate) async fn revoke_as(
+    state: &AppState,
+    identity: &Identity,
+    organization: &MemberOrganization,
+    key: ApiKeyId,
+) -> Result<(), Problem> {
+    Operation::RevokeApiKey.demand(identity, organization)?;
+    let owner = match organization.role {
         Role::Admin => None,
-        Role::Developer | Role::Viewer => Some(member.identity.user),
+        Role::Developer | Role::Viewer => Some(identity.user),
     };
-    let organization = member.organization.id;
+    let organization = organization.id;
     let mut conn = state.pool.get().await?;
     transaction(&mut conn, async |conn| -> Result<(), Problem> {
         api_keys::revoke(conn, organization, owner, key).await?;
         let entry = Entry {
             organization: Some(organization),
-            actor: member.identity.actor(),
+            actor: identity.actor(),
             action: "api_key.revoked",
             subject: format!("api_key:{key}"),
             details: json!({}),
         };
         Ok(audit::append(conn, entry).await?)
     })
-    .await?;
-    Ok(HttpResponse::NoContent().finish())
+    .await
 }

@@ -4,8 +4,9 @@ use actix_web::{HttpResponse, delete, get, post, web};
 use chrono::{DateTime, Utc};
 use registry_db::audit::{self, Entry};
 use registry_db::organizations::{self, Removal};
-use registry_db::{transaction, users};
-use registry_types::ids::UserId;
+use registry_db::transaction;
+use registry_db::users::{self, Identity};
+use registry_types::ids::{OrganizationId, UserId};
 use registry_types::names::Email;
 use registry_types::people::Role;
 use serde::{Deserialize, Serialize};
@@ -15,17 +16,17 @@ use uuid::Uuid;
 
 use crate::paging::{List, PageQuery};
 use crate::problem::{Problem, ProblemBody, ProblemCode, Problems};
-use crate::rights::Member;
+use crate::rights::{Member, MemberOrganization, Operation};
 use crate::state::AppState;
 
 #[derive(Serialize, ToSchema)]
 pub(crate) struct MemberItem {
-    id: Uuid,
-    email: String,
+    pub(crate) id: Uuid,
+    pub(crate) email: String,
     /// `viewer`, `developer` or `admin`.
-    role: &'static str,
+    pub(crate) role: &'static str,
     /// When the person became a member.
-    since: DateTime<Utc>,
+    pub(crate) since: DateTime<Utc>,
 }
 
 #[derive(Deserialize, ToSchema)]
@@ -52,16 +53,25 @@ pub(crate) async fn list(
     member: Member,
     query: web::Query<PageQuery>,
 ) -> Result<web::Json<List<MemberItem>>, Problem> {
+    page(&state, member.organization.id, &query).await.map(web::Json)
+}
+
+/// [`list`], for the page as well.
+pub(crate) async fn page(
+    state: &AppState,
+    organization: OrganizationId,
+    query: &PageQuery,
+) -> Result<List<MemberItem>, Problem> {
     let after: Option<Email> = query.after()?;
     let mut conn = state.pool.get().await?;
-    let page = organizations::members(&mut conn, member.organization.id, after.as_ref(), query.size()).await?;
+    let page = organizations::members(&mut conn, organization, after.as_ref(), query.size()).await?;
     let page = page.map(|member| MemberItem {
         id: member.user.0,
         email: member.email.to_string(),
         role: member.role.as_str(),
         since: member.since,
     });
-    Ok(web::Json(List::of(page)?))
+    List::of(page)
 }
 
 /// Make an existing user a member, or change a member's role (admin)
@@ -79,25 +89,38 @@ pub(crate) async fn add(
     member: Member,
     body: web::Json<AddMember>,
 ) -> Result<HttpResponse, Problem> {
-    let organization = member.organization.id;
+    set_as(&state, &member.identity, &member.organization, &body.email, body.role).await?;
+    Ok(HttpResponse::NoContent().finish())
+}
+
+/// [`add`], for a caller who was let in otherwise.
+pub(crate) async fn set_as(
+    state: &AppState,
+    identity: &Identity,
+    organization: &MemberOrganization,
+    email: &Email,
+    role: Role,
+) -> Result<(), Problem> {
+    Operation::SetMember.demand(identity, organization)?;
+    let organization = organization.id;
     let mut conn = state.pool.get().await?;
     transaction(&mut conn, async |conn| -> Result<(), Problem> {
-        let record = users::find(conn, &body.email).await?.ok_or_else(|| Problem::not_found("user"))?;
-        organizations::set_member(conn, organization, record.user.id, body.role).await?;
+        let record = users::find(conn, email).await?.ok_or_else(|| Problem::not_found("user"))?;
+        let was = organizations::role_of(conn, organization, record.user.id).await?;
+        organizations::set_member(conn, organization, record.user.id, role).await?;
         if organizations::admin_count(conn, organization).await? == 0 {
             return Err(last_admin());
         }
         let entry = Entry {
             organization: Some(organization),
-            actor: member.identity.actor(),
+            actor: identity.actor(),
             action: "member.set",
             subject: format!("user:{}", record.user.id),
-            details: json!({ "role": body.role }),
+            details: json!({ "role": role, "was": was }),
         };
         Ok(audit::append(conn, entry).await?)
     })
-    .await?;
-    Ok(HttpResponse::NoContent().finish())
+    .await
 }
 
 /// Remove a member, and its API keys for this organization (admin)
@@ -118,8 +141,19 @@ pub(crate) async fn remove(
     member: Member,
     path: web::Path<(String, Uuid)>,
 ) -> Result<HttpResponse, Problem> {
-    let organization = member.organization.id;
-    let user = UserId(path.into_inner().1);
+    remove_as(&state, &member.identity, &member.organization, UserId(path.into_inner().1)).await?;
+    Ok(HttpResponse::NoContent().finish())
+}
+
+/// [`remove`], for a caller who was let in otherwise.
+pub(crate) async fn remove_as(
+    state: &AppState,
+    identity: &Identity,
+    organization: &MemberOrganization,
+    user: UserId,
+) -> Result<(), Problem> {
+    Operation::RemoveMember.demand(identity, organization)?;
+    let organization = organization.id;
     let mut conn = state.pool.get().await?;
     transaction(&mut conn, async |conn| -> Result<(), Problem> {
         match organizations::remove_member(conn, organization, user).await? {
@@ -129,15 +163,14 @@ pub(crate) async fn remove(
         }
         let entry = Entry {
             organization: Some(organization),
-            actor: member.identity.actor(),
+            actor: identity.actor(),
             action: "member.removed",
             subject: format!("user:{user}"),
             details: json!({}),
         };
         Ok(audit::append(conn, entry).await?)
     })
-    .await?;
-    Ok(HttpResponse::NoContent().finish())
+    .await
 }
 
 fn last_admin() -> Problem {

@@ -1,8 +1,8 @@
 //! Organizations, their members, the members' API keys, and the keys that manifests are signed with.
 
-mod api_keys;
+pub(crate) mod api_keys;
 mod manifest_keys;
-mod members;
+pub(crate) mod members;
 mod organization;
 mod users;
 

@@ -21,6 +21,8 @@ pub(crate) enum Section {
     Reviews,
     Waivers,
     Companies,
+    /// Its members, keys and log.
+    Organization,
     Login,
     /// None of the entries, e.g. an error page.
     Elsewhere,
@@ -69,6 +71,10 @@ impl Frame {
 
     pub(crate) fn at_companies(&self) -> bool {
         self.section == Section::Companies
+    }
+
+    pub(crate) fn at_organization(&self) -> bool {
+        self.section == Section::Organization
     }
 
     pub(crate) fn at_login(&self) -> bool {

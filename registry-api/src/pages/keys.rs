@@ -10,7 +10,7 @@ use registry_types::names::OrganizationSlug;
 use registry_types::policy::ManifestSignatureDemand;
 
 use super::frame::{Frame, Section, log_in_first, render};
-use super::registries::{Address, chosen};
+use super::organization::{Address, chosen};
 use super::text;
 use crate::paging::{List, PageQuery};
 use crate::problem::Problem;
@@ -65,7 +65,7 @@ pub(super) async fn keys_page(
     }
     let slug = organization.as_ref().map(|organization| organization.slug.to_string()).unwrap_or_default();
     let page = KeysPage {
-        frame: Frame::new(&state, Some(&identity), Section::Registries),
+        frame: Frame::new(&state, Some(&identity), Section::Organization),
         organizations: identity.memberships.into_iter().map(|own| (own.slug, own.display_name)).collect(),
         organization,
         demand,

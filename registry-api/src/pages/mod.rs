@@ -1,6 +1,8 @@
 //! The store's pages for people: rendered on the server, readable without script, under a strict Content-Security-Policy.
 
+mod api_keys;
 mod assets;
+mod audit;
 mod check_view;
 mod companies;
 pub(crate) mod company_view;
@@ -9,6 +11,8 @@ pub(crate) mod frame;
 mod intake;
 mod keys;
 mod login;
+mod members;
+mod organization;
 mod package;
 mod registries;
 mod reviews;
@@ -33,6 +37,13 @@ pub(crate) fn routes(cfg: &mut utoipa_actix_web::service_config::ServiceConfig) 
             .service(waivers::waivers_page)
             .service(waivers::decide)
             .service(keys::keys_page)
+            .service(members::members_page)
+            .service(members::set)
+            .service(members::remove)
+            .service(api_keys::api_keys_page)
+            .service(api_keys::create)
+            .service(api_keys::revoke)
+            .service(audit::audit_page)
             .service(login::login_form)
             .service(login::log_in)
             .service(login::log_out)

@@ -3,20 +3,18 @@
 use actix_web::http::StatusCode;
 use actix_web::{HttpResponse, get, web};
 use askama::Template;
-use registry_db::organizations::OrganizationKey;
 use registry_db::registries::{self, RegistryNamespace};
-use registry_db::users::Identity;
 use registry_types::ids::RegistryNamespaceId;
 use registry_types::names::OrganizationSlug;
 use registry_types::signature_policy::SignaturePolicy;
-use serde::Deserialize;
 use serde_json::Value;
 
 use super::frame::{Frame, Section, log_in_first, render};
+use super::organization::{Address, chosen};
 use super::text;
 use crate::paging::{List, PageQuery};
 use crate::problem::Problem;
-use crate::rights::{MaybeAuthenticated, MemberOrganization, organization_of};
+use crate::rights::{MaybeAuthenticated, MemberOrganization};
 use crate::state::AppState;
 
 #[derive(Template)]
@@ -47,12 +45,6 @@ struct TestView {
     problems: Vec<String>,
 }
 
-/// Whose things a page shows.
-#[derive(Deserialize)]
-pub(super) struct Address {
-    pub(super) org: Option<String>,
-}
-
 #[get("/registries")]
 pub(super) async fn registries_page(
     state: web::Data<AppState>,
@@ -78,23 +70,6 @@ pub(super) async fn registries_page(
         namespaces: namespaces.items,
     };
     Ok(render(StatusCode::OK, &page))
-}
-
-/// The organization that the address names, or the caller's primary one.
-pub(super) async fn chosen(
-    state: &AppState,
-    identity: &Identity,
-    named: Option<&str>,
-) -> Result<Option<MemberOrganization>, Problem> {
-    let key: OrganizationKey = match named {
-        Some(named) => named.parse().map_err(|_| Problem::not_found("organization"))?,
-        None => {
-            let primary = identity.memberships.iter().find(|own| own.is_primary);
-            let Some(own) = primary.or_else(|| identity.memberships.first()) else { return Ok(None) };
-            OrganizationKey::Id(own.organization)
-        }
-    };
-    organization_of(state, identity, &key).await.map(Some)
 }
 
 impl From<RegistryNamespace> for NamespaceView {

@@ -8,11 +8,11 @@ use serde::Deserialize;
 use uuid::Uuid;
 
 use super::frame::{Frame, Section, log_in_first, render, see_other};
-use super::registries::chosen;
+use super::organization::{Address, chosen, named};
 use super::text;
 use crate::paging::{List, PageQuery};
 use crate::problem::Problem;
-use crate::rights::{Authenticated, MaybeAuthenticated, MemberOrganization, Operation, organization_of};
+use crate::rights::{Authenticated, MaybeAuthenticated, MemberOrganization, Operation};
 use crate::state::AppState;
 use crate::waivers::{self, WaiverItem, WaiverNote};
 
@@ -72,11 +72,6 @@ impl From<WaiverItem> for WaiverView {
     }
 }
 
-#[derive(Deserialize)]
-struct Address {
-    org: Option<String>,
-}
-
 #[get("/waivers")]
 pub(super) async fn waivers_page(
     state: web::Data<AppState>,
@@ -124,8 +119,7 @@ pub(super) async fn decide(
     form: web::Form<WaiverForm>,
 ) -> Result<HttpResponse, Problem> {
     let (org, id) = path.into_inner();
-    let key = org.parse().map_err(|_| Problem::not_found("organization"))?;
-    let organization = organization_of(&state, &identity, &key).await?;
+    let organization = named(&state, &identity, &org).await?;
     match form.into_inner().choice {
         Button::Approve => waivers::approve_as(&state, &identity, &organization, id, WaiverNote::default()).await?,
         Button::Refuse => waivers::refuse_as(&state, &identity, &organization, id, WaiverNote::default()).await?,
