@@ -10,6 +10,7 @@ use chrono::{DateTime, Utc};
 use diesel::prelude::*;
 use diesel::sql_types;
 use diesel_async::RunQueryDsl;
+use registry_types::audit::AuditAction;
 use registry_types::ids::{JobId, OrganizationId};
 use registry_types::image_reference::RegistryHost;
 use registry_types::job::{JobKind, JobPayload};
@@ -315,8 +316,11 @@ pub async fn fail(conn: &mut Connection, job: &ClaimedJob, error: &str) -> DbRes
         "error": error,
     });
     let subject = format!("job:{}", job.lease.job);
-    audit::append(conn, Entry { organization: None, actor: Actor::Worker, action: "job.failed", subject, details })
-        .await
+    audit::append(
+        conn,
+        Entry { organization: None, actor: Actor::Worker, action: AuditAction::JobFailed, subject, details },
+    )
+    .await
 }
 
 /// Jobs of one kind, for metrics.

@@ -7,6 +7,7 @@ use chrono::{DateTime, Utc};
 use diesel::prelude::*;
 use diesel::sql_types::{Array, BigInt, Bool, Jsonb, Nullable, Text, Timestamptz, Uuid};
 use diesel_async::RunQueryDsl;
+use registry_types::audit::AuditAction;
 use registry_types::digest::Digest;
 use registry_types::ids::{OrganizationId, PackageId, VersionId};
 use registry_types::names::{OrganizationSlug, PackageName, PackageSlug};
@@ -416,7 +417,7 @@ pub async fn yank(
         audit::Entry {
             organization: Some(package.organization),
             actor,
-            action: "version.yanked",
+            action: AuditAction::VersionYanked,
             subject: format!("version:{id}"),
             details,
         },
@@ -443,7 +444,7 @@ pub async fn deprecate(
         audit::Entry {
             organization: Some(package.organization),
             actor,
-            action: "version.deprecated",
+            action: AuditAction::VersionDeprecated,
             subject: format!("version:{id}"),
             details: json!({"package": package.full_name().to_string(), "version": number, "note": note}),
         },

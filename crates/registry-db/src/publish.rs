@@ -4,11 +4,12 @@ use chrono::{DateTime, Utc};
 use diesel::prelude::*;
 use diesel::sql_types;
 use diesel_async::RunQueryDsl;
+use registry_types::audit::AuditAction;
 use registry_types::ids::{IntakeId, OrganizationId, PackageId, RegistryNamespaceId, UserId, VersionId};
 use registry_types::image_reference::ImageReference;
 use registry_types::intake::IntakeState;
 use registry_types::job::JobPayload;
-use registry_types::names::PackageSlug;
+use registry_types::names::{OrganizationSlug, PackageName, PackageSlug};
 use registry_types::package::{PackageFormat, VersionState, Visibility};
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
@@ -83,11 +84,12 @@ pub enum Refusal {
 /// # Errors
 /// When the database refuses.
 pub async fn submit(conn: &mut Connection, new: &NewSubmission) -> DbResult<Result<Submitted, Refusal>> {
-    lock_organization(conn, new.organization).await?;
+    let publisher = lock_organization(conn, new.organization).await?;
+    let name = PackageName { publisher, name: new.name.clone() };
     if open_intakes(conn, new.organization).await? >= i64::from(new.max_open_intakes) {
         return Ok(Err(Refusal::TooManyOpenIntakes { limit: new.max_open_intakes }));
     }
-    let package = match package(conn, new).await? {
+    let package = match package(conn, new, &name).await? {
         Ok(package) => package,
         Err(refusal) => return Ok(Err(refusal)),
     };
@@ -100,11 +102,11 @@ pub async fn submit(conn: &mut Connection, new: &NewSubmission) -> DbResult<Resu
     let entry = Entry {
         organization: Some(new.organization),
         actor: new.actor,
-        action: "version.submitted",
+        action: AuditAction::VersionSubmitted,
         subject: format!("version:{version}"),
         details: json!({
             "intake": intake,
-            "package": new.name,
+            "package": name.to_string(),
             "version": new.version,
             "image": new.image.as_ref().map(ImageReference::to_string),
             "manifest_key": new.manifest_signature.and_then(|signature| signature.key),
@@ -114,14 +116,14 @@ pub async fn submit(conn: &mut Connection, new: &NewSubmission) -> DbResult<Resu
     Ok(Ok(Submitted { package, version, intake }))
 }
 
-pub(crate) async fn lock_organization(conn: &mut Connection, organization: OrganizationId) -> DbResult<()> {
-    organizations::table
-        .find(organization.0)
-        .select(organizations::id)
-        .for_no_key_update()
-        .first::<uuid::Uuid>(conn)
-        .await?;
-    Ok(())
+/// Returns its slug: the publisher's part of its packages' names.
+pub(crate) async fn lock_organization(
+    conn: &mut Connection,
+    organization: OrganizationId,
+) -> DbResult<OrganizationSlug> {
+    let slug: String =
+        organizations::table.find(organization.0).select(organizations::slug).for_no_key_update().first(conn).await?;
+    stored("organization slug", &slug)
 }
 
 async fn open_intakes(conn: &mut Connection, organization: OrganizationId) -> DbResult<i64> {
@@ -135,7 +137,11 @@ async fn open_intakes(conn: &mut Connection, organization: OrganizationId) -> Db
 }
 
 /// The package of that name, made if it is new, and made more visible if that is asked.
-async fn package(conn: &mut Connection, new: &NewSubmission) -> DbResult<Result<PackageId, Refusal>> {
+async fn package(
+    conn: &mut Connection,
+    new: &NewSubmission,
+    name: &PackageName,
+) -> DbResult<Result<PackageId, Refusal>> {
     let existing: Option<(uuid::Uuid, String, String, bool)> = packages::table
         .filter(packages::organization_id.eq(new.organization.0))
         .filter(packages::name.eq(new.name.as_str()))
@@ -163,9 +169,9 @@ async fn package(conn: &mut Connection, new: &NewSubmission) -> DbResult<Result<
         let entry = Entry {
             organization: Some(new.organization),
             actor: new.actor,
-            action: "package.visibility_changed",
+            action: AuditAction::PackageVisibilityChanged,
             subject: format!("package:{id}"),
-            details: json!({ "from": visibility, "to": new.visibility }),
+            details: json!({ "package": name.to_string(), "from": visibility, "to": new.visibility }),
         };
         audit::append(conn, entry).await?;
         listing::refresh_listing(conn, id).await?;

@@ -4,6 +4,7 @@ use chrono::{DateTime, Utc};
 use diesel::prelude::*;
 use diesel::sql_types::{Text, Uuid};
 use diesel_async::RunQueryDsl;
+use registry_types::audit::AuditAction;
 use registry_types::ids::{IntakeId, OrganizationId, PackageId};
 use registry_types::intake::IntakeState;
 use registry_types::package::PackageKind;
@@ -36,9 +37,9 @@ pub async fn owner(conn: &mut Connection, package: PackageId) -> DbResult<Organi
 /// [`crate::DbError::NotFound`].
 pub async fn withdraw(conn: &mut Connection, package: PackageId, actor: Actor, reason: &str) -> DbResult<()> {
     let organization = owner(conn, package).await?;
-    lock_organization(conn, organization).await?;
-    let withdrawn_at: Option<DateTime<Utc>> =
-        packages::table.find(package.0).select(packages::withdrawn_at).first(conn).await?;
+    let publisher = lock_organization(conn, organization).await?;
+    let (name, withdrawn_at): (String, Option<DateTime<Utc>>) =
+        packages::table.find(package.0).select((packages::name, packages::withdrawn_at)).first(conn).await?;
     if withdrawn_at.is_some() {
         return Ok(());
     }
@@ -52,9 +53,9 @@ pub async fn withdraw(conn: &mut Connection, package: PackageId, actor: Actor, r
     let entry = Entry {
         organization: Some(organization),
         actor,
-        action: "package.withdrawn",
+        action: AuditAction::PackageWithdrawn,
         subject: format!("package:{package}"),
-        details: json!({ "reason": reason }),
+        details: json!({ "package": format!("{publisher}/{name}"), "reason": reason }),
     };
     audit::append(conn, entry).await?;
     listing::refresh_listing(conn, package).await

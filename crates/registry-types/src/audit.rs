@@ -7,6 +7,61 @@ use serde_json::Value;
 use uuid::Uuid;
 
 use crate::digest::Digest;
+use crate::text_enum;
+
+text_enum! {
+    /// What is written to the audit log, `thing.verb`. Never renamed. What of it others are told of is
+    /// [`crate::event::Event::of`]'s to say.
+    pub enum AuditAction {
+        VersionSubmitted = "version.submitted",
+        VersionDecided = "version.decided",
+        VersionRejudged = "version.rejudged",
+        VersionReviewed = "version.reviewed",
+        VersionYanked = "version.yanked",
+        VersionDeprecated = "version.deprecated",
+        PackageVisibilityChanged = "package.visibility_changed",
+        PackageWithdrawn = "package.withdrawn",
+        IntakeFailed = "intake.failed",
+        IntakeCancelled = "intake.cancelled",
+        ReviewClaimed = "review.claimed",
+        ReviewApproved = "review.approved",
+        ReviewRejected = "review.rejected",
+        ReviewReopened = "review.reopened",
+        WaiverAsked = "waiver.asked",
+        WaiverApproved = "waiver.approved",
+        WaiverRefused = "waiver.refused",
+        WaiverWithdrawn = "waiver.withdrawn",
+        WaiverExpiring = "waiver.expiring",
+        WaiverExpired = "waiver.expired",
+        RegistryCreated = "registry.created",
+        RegistryChanged = "registry.changed",
+        RegistryRemoved = "registry.removed",
+        RegistryApproved = "registry.approved",
+        RegistrySuspended = "registry.suspended",
+        RegistryReopened = "registry.reopened",
+        ManifestKeyEnrolled = "manifest_key.enrolled",
+        ManifestKeyRevoked = "manifest_key.revoked",
+        OrganizationCreated = "organization.created",
+        OrganizationTrustTierChanged = "organization.trust_tier_changed",
+        MemberSet = "member.set",
+        MemberRemoved = "member.removed",
+        UserCreated = "user.created",
+        UserLoggedIn = "user.logged_in",
+        UserPasswordChanged = "user.password_changed",
+        UserPasswordReset = "user.password_reset",
+        UserRefreshTokenReused = "user.refresh_token_reused",
+        ApiKeyCreated = "api_key.created",
+        ApiKeyRevoked = "api_key.revoked",
+        CompanyImported = "company.imported",
+        StoreBootstrapped = "store.bootstrapped",
+        JobFailed = "job.failed",
+        WebhookCreated = "webhook.created",
+        WebhookChanged = "webhook.changed",
+        WebhookRemoved = "webhook.removed",
+        WebhookSecretRotated = "webhook.secret_rotated",
+        WebhookDisabled = "webhook.disabled",
+    }
+}
 
 /// Names the form of what is hashed; another form gets another name.
 const FORM: &[u8] = b"company-store audit entry 1";

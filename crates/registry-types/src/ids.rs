@@ -26,5 +26,6 @@ macro_rules! typed_id {
 
 typed_id! {
     OrganizationId, UserId, SessionId, ApiKeyId, ManifestKeyId, RegistryNamespaceId, PackageId, VersionId, IntakeId, JobId, VerdictId,
-    WaiverId, ReviewId, CompanyId, AgentId, GoalId, ProjectId, IssueId,
+    WaiverId, ReviewId, CompanyId, AgentId, GoalId, ProjectId, IssueId, EventId, WebhookId,
+    DeliveryId,
 }

@@ -8,6 +8,7 @@ pub mod audit;
 pub mod component;
 pub mod digest;
 pub mod document;
+pub mod event;
 pub mod ids;
 pub mod image_reference;
 pub mod intake;

@@ -4,6 +4,7 @@ use registry_db::audit::{self, Actor, Entry};
 use registry_db::organizations::{self, NewOrganization, OrganizationKey};
 use registry_db::users::{self, NewUser};
 use registry_db::{Pool, transaction};
+use registry_types::audit::AuditAction;
 use registry_types::names::{Email, OrganizationSlug};
 use registry_types::people::{Role, TrustTier};
 use secrecy::SecretString;
@@ -60,7 +61,7 @@ pub async fn bootstrap(pool: &Pool, settings: BootstrapSettings) -> Result<Boots
             let entry = Entry {
                 organization: Some(organization.id),
                 actor: Actor::System,
-                action: "store.bootstrapped",
+                action: AuditAction::StoreBootstrapped,
                 subject: format!("user:{}", user.id),
                 details: serde_json::json!({ "organization": organization.slug }),
             };

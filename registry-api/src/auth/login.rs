@@ -7,6 +7,7 @@ use registry_db::audit::{self, Actor, Entry};
 use registry_db::sessions::{self, NewTokens, Rotation};
 use registry_db::users::{self, Credential, Identity, PasswordRecord, SecretHash};
 use registry_db::{Connection, DbError, transaction};
+use registry_types::audit::AuditAction;
 use registry_types::ids::UserId;
 use registry_types::names::Email;
 use secrecy::{ExposeSecret as _, SecretString};
@@ -86,7 +87,7 @@ pub(crate) async fn refresh(
     let rotation = transaction(&mut conn, async |conn| -> Result<Rotation, Problem> {
         let rotation = sessions::rotate(conn, presented, &tokens).await?;
         if let Rotation::Reused { user } = rotation {
-            audit::append(conn, of_user(Actor::System, "user.refresh_token_reused", user)).await?;
+            audit::append(conn, of_user(Actor::System, AuditAction::UserRefreshTokenReused, user)).await?;
         }
         Ok(rotation)
     });
@@ -229,7 +230,7 @@ async fn begin(conn: &mut Connection, verified: &PasswordRecord, tokens: &NewTok
         Err(DbError::Stale) => return Err(wrong_password()),
         started => started?,
     };
-    Ok(audit::append(conn, of_user(Actor::User(user), "user.logged_in", user)).await?)
+    Ok(audit::append(conn, of_user(Actor::User(user), AuditAction::UserLoggedIn, user)).await?)
 }
 
 pub(super) struct Issued {
@@ -251,7 +252,7 @@ pub(super) fn issue(state: &AppState) -> Result<(NewTokens, Issued), Problem> {
 }
 
 /// An audit entry about a user, which concerns no organization.
-pub(super) fn of_user(actor: Actor, action: &'static str, user: UserId) -> Entry {
+pub(super) fn of_user(actor: Actor, action: AuditAction, user: UserId) -> Entry {
     Entry { organization: None, actor, action, subject: format!("user:{user}"), details: serde_json::json!({}) }
 }
 

@@ -2,6 +2,7 @@
 
 use actix_web::{post, web};
 use registry_db::{DbError, audit, sessions, transaction, users};
+use registry_types::audit::AuditAction;
 use secrecy::SecretString;
 use serde::Deserialize;
 use utoipa::ToSchema;
@@ -54,7 +55,7 @@ pub(crate) async fn change(
             set => set?,
         }
         sessions::start(conn, user, &password_hash, &tokens).await?;
-        Ok(audit::append(conn, of_user(identity.actor(), "user.password_changed", user)).await?)
+        Ok(audit::append(conn, of_user(identity.actor(), AuditAction::UserPasswordChanged, user)).await?)
     })
     .await?;
     answer(&mut conn, &state, tokens.access, issued).await.map(web::Json)

@@ -6,6 +6,7 @@ use registry_db::api_keys::{self, ApiKey, NewApiKey};
 use registry_db::audit::{self, Entry};
 use registry_db::users::Identity;
 use registry_db::{organizations, transaction};
+use registry_types::audit::AuditAction;
 use registry_types::ids::{ApiKeyId, OrganizationId, UserId};
 use registry_types::people::Role;
 use secrecy::ExposeSecret as _;
@@ -119,7 +120,7 @@ pub(crate) async fn create_as(
         let entry = Entry {
             organization: Some(new.organization),
             actor: identity.actor(),
-            action: "api_key.created",
+            action: AuditAction::ApiKeyCreated,
             subject: format!("api_key:{}", created.0),
             details: json!({ "label": new.label }),
         };
@@ -214,7 +215,7 @@ pub(crate) async fn revoke_as(
         let entry = Entry {
             organization: Some(organization),
             actor: identity.actor(),
-            action: "api_key.revoked",
+            action: AuditAction::ApiKeyRevoked,
             subject: format!("api_key:{key}"),
             details: json!({}),
         };

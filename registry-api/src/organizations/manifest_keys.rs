@@ -5,6 +5,7 @@ use chrono::{DateTime, Utc};
 use registry_db::audit::{self, Entry};
 use registry_db::manifest_keys::{self, EnrolledKey, FINGERPRINT_TAKEN, NewManifestKey, TooManyKeys};
 use registry_db::{DbError, transaction};
+use registry_types::audit::AuditAction;
 use registry_types::ids::ManifestKeyId;
 use registry_types::manifest_key::ManifestKey;
 use registry_types::pointer::PointerError;
@@ -126,7 +127,7 @@ pub(crate) async fn enrol(
             Problem::new(ProblemCode::QuotaExceeded, format!("an organization has at most {most} keys"))
         })?;
         let details = json!({ "label": new.label, "fingerprint": new.key.fingerprint() });
-        audit::append(conn, entry(&member, "manifest_key.enrolled", id, details)).await?;
+        audit::append(conn, entry(&member, AuditAction::ManifestKeyEnrolled, id, details)).await?;
         Ok(manifest_keys::get(conn, new.organization, id).await?)
     });
     Ok(HttpResponse::Created().json(ManifestKeyItem::from(enrolled.await?)))
@@ -156,7 +157,7 @@ fn text(text: &str, most: usize, member: &str) -> Result<String, Problem> {
     Err(Problem::bad_request(format!("{member} must have 1 to {most} printable characters")))
 }
 
-fn entry(member: &Member, action: &'static str, key: ManifestKeyId, details: serde_json::Value) -> Entry {
+fn entry(member: &Member, action: AuditAction, key: ManifestKeyId, details: serde_json::Value) -> Entry {
     let organization = Some(member.organization.id);
     Entry { organization, actor: member.identity.actor(), action, subject: format!("manifest_key:{key}"), details }
 }
@@ -238,7 +239,7 @@ pub(crate) async fn revoke(
             done => done?,
         }
         let details = json!({ "from": from, "reason": reason });
-        audit::append(conn, entry(&member, "manifest_key.revoked", id, details)).await?;
+        audit::append(conn, entry(&member, AuditAction::ManifestKeyRevoked, id, details)).await?;
         Ok(manifest_keys::get(conn, organization, id).await?)
     });
     Ok(web::Json(revoked.await?.into()))

@@ -6,6 +6,7 @@ use registry_db::audit::{self, Entry};
 use registry_db::organizations::{self, Removal};
 use registry_db::transaction;
 use registry_db::users::{self, Identity};
+use registry_types::audit::AuditAction;
 use registry_types::ids::{OrganizationId, UserId};
 use registry_types::names::Email;
 use registry_types::people::Role;
@@ -114,7 +115,7 @@ pub(crate) async fn set_as(
         let entry = Entry {
             organization: Some(organization),
             actor: identity.actor(),
-            action: "member.set",
+            action: AuditAction::MemberSet,
             subject: format!("user:{}", record.user.id),
             details: json!({ "role": role, "was": was }),
         };
@@ -164,7 +165,7 @@ pub(crate) async fn remove_as(
         let entry = Entry {
             organization: Some(organization),
             actor: identity.actor(),
-            action: "member.removed",
+            action: AuditAction::MemberRemoved,
             subject: format!("user:{user}"),
             details: json!({}),
         };

@@ -6,6 +6,7 @@ use registry_db::audit::{self, Entry};
 use registry_db::organizations::{self, NewOrganization, Organization, OrganizationKey, SLUG_TAKEN};
 use registry_db::packages::Page;
 use registry_db::{DbError, transaction};
+use registry_types::audit::AuditAction;
 use registry_types::ids::OrganizationId;
 use registry_types::names::OrganizationSlug;
 use registry_types::people::{Role, TrustTier};
@@ -93,7 +94,7 @@ pub(crate) async fn create(
         let entry = Entry {
             organization: Some(created.id),
             actor: identity.actor(),
-            action: "organization.created",
+            action: AuditAction::OrganizationCreated,
             subject: format!("organization:{}", created.id),
             details: json!({ "slug": created.slug, "trust_tier": created.trust_tier }),
         };
@@ -207,7 +208,7 @@ pub(crate) async fn change(
         let entry = Entry {
             organization: Some(id),
             actor: member.identity.actor(),
-            action: "organization.trust_tier_changed",
+            action: AuditAction::OrganizationTrustTierChanged,
             subject: format!("organization:{id}"),
             details: json!({ "from": was, "to": tier }),
         };

@@ -4,6 +4,7 @@ use actix_web::{HttpResponse, post, put, web};
 use registry_db::audit::{self, Entry};
 use registry_db::users::{self, EMAIL_TAKEN, NewUser, User};
 use registry_db::{Connection, DbError, organizations, transaction};
+use registry_types::audit::AuditAction;
 use registry_types::ids::UserId;
 use registry_types::names::Email;
 use registry_types::people::Role;
@@ -66,7 +67,7 @@ pub(crate) async fn create(
         let entry = Entry {
             organization: Some(organization),
             actor: member.identity.actor(),
-            action: "user.created",
+            action: AuditAction::UserCreated,
             subject: format!("user:{}", user.id),
             details: json!({ "role": body.role }),
         };
@@ -121,7 +122,7 @@ pub(crate) async fn reset_password(
         let entry = Entry {
             organization: Some(member.organization.id),
             actor: member.identity.actor(),
-            action: "user.password_reset",
+            action: AuditAction::UserPasswordReset,
             subject: format!("user:{user}"),
             details: json!({}),
         };

@@ -4,6 +4,7 @@ use actix_web::{HttpResponse, delete, patch, web};
 use registry_db::audit::{self, Entry};
 use registry_db::registries::{self, NamespaceChange, RegistryNamespace};
 use registry_db::transaction;
+use registry_types::audit::AuditAction;
 use registry_types::ids::RegistryNamespaceId;
 use registry_types::image_reference::RegistryHost;
 use serde::{Deserialize, Deserializer};
@@ -73,9 +74,10 @@ pub(crate) async fn change(
         let entry = Entry {
             organization: Some(organization),
             actor: member.identity.actor(),
-            action: "registry.changed",
+            action: AuditAction::RegistryChanged,
             subject: format!("registry:{id}"),
             details: json!({
+                "pattern": current.pattern.to_string(),
                 "credential": credential.as_ref().map(|new| if new.is_some() { "set" } else { "cleared" }),
                 "signature_policy": signature_policy,
                 "confirmed_token_hosts": hosts.as_ref().map(|hosts| hosts.iter().map(RegistryHost::as_str).collect::<Vec<_>>()),
@@ -132,7 +134,7 @@ pub(crate) async fn remove(
         let entry = Entry {
             organization: Some(organization),
             actor: member.identity.actor(),
-            action: "registry.removed",
+            action: AuditAction::RegistryRemoved,
             subject: format!("registry:{id}"),
             details: json!({ "pattern": current.pattern.to_string() }),
         };

@@ -4,6 +4,7 @@ use actix_web::{HttpResponse, post, web};
 use registry_db::audit::{self, Entry};
 use registry_db::registries::{self, NewNamespace, PATTERN_EXISTS, RegistryNamespace};
 use registry_db::{DbError, transaction};
+use registry_types::audit::AuditAction;
 use registry_types::namespace_pattern::{NamespacePattern, NamespaceState, PatternError, RegistryProvider};
 use registry_types::pointer::PointerError;
 use serde::Deserialize;
@@ -81,7 +82,7 @@ pub(crate) async fn create(
         let entry = Entry {
             organization: Some(organization),
             actor: member.identity.actor(),
-            action: "registry.created",
+            action: AuditAction::RegistryCreated,
             subject: format!("registry:{}", created.id),
             details: json!({
                 "pattern": created.pattern.to_string(),

@@ -5,6 +5,7 @@ use registry_db::audit::{self, Entry};
 use registry_db::jobs::{self, Enqueue};
 use registry_db::registries::{self, RegistryNamespace};
 use registry_db::transaction;
+use registry_types::audit::AuditAction;
 use registry_types::ids::{JobId, RegistryNamespaceId};
 use registry_types::job::JobPayload;
 use registry_types::namespace_pattern::NamespaceState;
@@ -117,9 +118,9 @@ async fn set_state(
     new: NamespaceState,
 ) -> Result<web::Json<RegistryItem>, Problem> {
     let action = match new {
-        NamespaceState::Verified => "registry.approved",
-        NamespaceState::Suspended => "registry.suspended",
-        NamespaceState::Pending => "registry.reopened",
+        NamespaceState::Verified => AuditAction::RegistryApproved,
+        NamespaceState::Suspended => AuditAction::RegistrySuspended,
+        NamespaceState::Pending => AuditAction::RegistryReopened,
     };
     let organization = member.organization.id;
     let mut conn = state.pool.get().await?;

@@ -9,6 +9,7 @@ use std::net::IpAddr;
 
 use diesel::prelude::*;
 use diesel_async::RunQueryDsl;
+use registry_types::audit::AuditAction;
 use registry_types::ids::{OrganizationId, UserId};
 
 pub use chain::{Checkpoint, Head, add_checkpoint, checkpoints, seal};
@@ -70,8 +71,7 @@ pub struct Entry {
     /// `None` for what concerns the platform.
     pub organization: Option<OrganizationId>,
     pub actor: Actor,
-    /// `thing.verb`, e.g. `registry.approved`.
-    pub action: &'static str,
+    pub action: AuditAction,
     /// `thing:<id>`.
     pub subject: String,
     pub details: serde_json::Value,
@@ -86,7 +86,7 @@ pub async fn append(conn: &mut Connection, entry: Entry) -> DbResult<()> {
             audit_entries::actor.eq(entry.actor.to_string()),
             audit_entries::credential.eq(entry.actor.credential()),
             audit_entries::address.eq(entry.actor.address()),
-            audit_entries::action.eq(entry.action),
+            audit_entries::action.eq(entry.action.as_str()),
             audit_entries::subject.eq(entry.subject),
             audit_entries::details.eq(entry.details),
         ))

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 
 use diesel::prelude::*;
 use diesel_async::RunQueryDsl;
+use registry_types::audit::AuditAction;
 use registry_types::ids::{AgentId, CompanyId, GoalId, IssueId, OrganizationId, ProjectId, UserId, VersionId};
 use registry_types::template::{LocalRef, Template};
 use serde_json::{Value, json};
@@ -234,7 +235,7 @@ async fn note(conn: &mut Connection, new: &NewCompany<'_>, imported: &Imported) 
     let entry = Entry {
         organization: Some(new.organization),
         actor: new.actor,
-        action: "company.imported",
+        action: AuditAction::CompanyImported,
         subject: format!("company:{}", imported.company),
         details: json!({
             "name": new.name,

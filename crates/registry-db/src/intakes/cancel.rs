@@ -1,5 +1,6 @@
 //! How an intake ends that nobody wants any more.
 
+use registry_types::audit::AuditAction;
 use registry_types::ids::IntakeId;
 use registry_types::rejection_code::RejectionCode;
 use serde_json::json;
@@ -29,8 +30,14 @@ pub async fn cancel(conn: &mut Connection, intake: IntakeId, actor: Actor) -> Db
     }
     let work = work::load(conn, intake).await?;
     let reason = "cancelled before it was decided";
-    let audit_details = json!({ "intake": intake, "code": RejectionCode::IntakeCancelled });
-    let end = End { code: RejectionCode::IntakeCancelled, reason, action: "intake.cancelled", actor, audit_details };
+    let audit_details = json!({ "code": RejectionCode::IntakeCancelled });
+    let end = End {
+        code: RejectionCode::IntakeCancelled,
+        reason,
+        action: AuditAction::IntakeCancelled,
+        actor,
+        audit_details,
+    };
     match end_without_verdict(conn, &work, end).await {
         Err(DbError::Stale) => Err(DbError::corrupt("open job of an ended intake")("the intake has ended".into())),
         ended => ended.map(|()| true),

@@ -5,6 +5,7 @@ use diesel::prelude::*;
 use diesel::sql_types;
 use diesel_async::RunQueryDsl;
 use registry_types::advisory::Finding;
+use registry_types::audit::AuditAction;
 use registry_types::component::Component;
 use registry_types::digest::Digest;
 use registry_types::ids::{VerdictId, VersionId};
@@ -92,7 +93,7 @@ pub async fn decide(conn: &mut Connection, lease: Lease, work: &IntakeWork, endi
     let verdict = verdicts::insert(conn, &ending.verdict).await?;
     open_review(conn, work, ending, verdict).await?;
     waivers::note_used(conn, work.version, &ending.waivers).await?;
-    note(conn, work, Actor::Worker, "version.decided", outcome_details(&ending.verdict.decision)).await?;
+    note(conn, work, Actor::Worker, AuditAction::VersionDecided, decided_details(&ending.verdict.decision)).await?;
     insert_event(conn, work.id, EventKind::Decided, outcome_details(&ending.verdict.decision)).await?;
     rejudgement::note_scan(conn, work.version, ending.advisory_snapshot).await?;
     match &ending.verdict.decision {
@@ -130,7 +131,7 @@ pub async fn fail(
     durable(conn).await?;
     jobs::fail(conn, job, error).await?;
     let audit_details = json!({ "state": IntakeState::Failed, "code": code, "reason": reason });
-    let end = End { code, reason, action: "intake.failed", actor: Actor::Worker, audit_details };
+    let end = End { code, reason, action: AuditAction::IntakeFailed, actor: Actor::Worker, audit_details };
     end_without_verdict(conn, work, end).await
 }
 
@@ -139,7 +140,7 @@ pub(super) struct End<'a> {
     pub(super) code: RejectionCode,
     /// For people.
     pub(super) reason: &'a str,
-    pub(super) action: &'static str,
+    pub(super) action: AuditAction,
     pub(super) actor: Actor,
     pub(super) audit_details: serde_json::Value,
 }
@@ -192,6 +193,11 @@ const fn state_of(decision: &Decision) -> (VersionState, Option<RejectionCode>) 
 fn outcome_details(decision: &Decision) -> serde_json::Value {
     let (state, code) = state_of(decision);
     json!({ "decision": state, "code": code })
+}
+
+fn decided_details(decision: &Decision) -> serde_json::Value {
+    let (state, code) = state_of(decision);
+    json!({ "from": VersionState::Pending, "to": state, "code": code })
 }
 
 async fn settle_version(conn: &mut Connection, work: &IntakeWork, ending: &Ending) -> DbResult<()> {
@@ -322,9 +328,13 @@ async fn note(
     conn: &mut Connection,
     work: &IntakeWork,
     actor: Actor,
-    action: &'static str,
+    action: AuditAction,
     details: serde_json::Value,
 ) -> DbResult<()> {
+    let mut details = details;
+    details["package"] = json!(work.package_name.to_string());
+    details["version"] = json!(work.version_number);
+    details["intake"] = json!(work.id);
     let subject = format!("version:{}", work.version);
     audit::append(conn, Entry { organization: Some(work.organization), actor, action, subject, details }).await
 }

@@ -4,6 +4,7 @@ use chrono::{DateTime, Utc};
 use diesel::sql_types::{Array, BigInt, Nullable, Text, Timestamptz, Uuid};
 use diesel_async::RunQueryDsl;
 use registry_types::advisory::Finding;
+use registry_types::audit::AuditAction;
 use registry_types::digest::Digest;
 use registry_types::ids::{VerdictId, VersionId};
 use registry_types::package::VersionState;
@@ -164,7 +165,7 @@ async fn note(conn: &mut Connection, version: &JudgedVersion, new: &Rejudgement)
     let entry = Entry {
         organization: Some(version.organization),
         actor: Actor::Worker,
-        action: "version.rejudged",
+        action: AuditAction::VersionRejudged,
         subject: format!("version:{}", version.id),
         details,
     };

@@ -2,6 +2,7 @@
 
 use diesel::sql_types::{Bool, Integer, Nullable, Text, Uuid};
 use diesel_async::RunQueryDsl;
+use registry_types::audit::AuditAction;
 use registry_types::digest::Digest;
 use registry_types::ids::{ReviewId, UserId, VerdictId};
 use registry_types::intake::Reason;
@@ -75,7 +76,7 @@ pub async fn claim(
         .bind::<Uuid, _>(by.0)
         .execute(conn)
         .await?;
-    note(conn, &review, actor, "review.claimed", None).await?;
+    note(conn, &review, actor, AuditAction::ReviewClaimed, None).await?;
     get(conn, viewer, id).await.map(Ok)
 }
 
@@ -103,9 +104,9 @@ pub async fn decide(
             if !reasons.is_empty() {
                 return Ok(Err(Refused::BeyondPeople { reasons }));
             }
-            (ReviewState::Approved, "review.approved")
+            (ReviewState::Approved, AuditAction::ReviewApproved)
         }
-        Choice::Reject => (ReviewState::Rejected, "review.rejected"),
+        Choice::Reject => (ReviewState::Rejected, AuditAction::ReviewRejected),
     };
     diesel::sql_query(
         "UPDATE reviews SET state = $2, decided_by = $3, decided_at = store_now(), reason = $4 WHERE id = $1",
@@ -166,7 +167,7 @@ async fn note(
     conn: &mut Connection,
     review: &Review,
     actor: Actor,
-    action: &'static str,
+    action: AuditAction,
     reason: Option<&ReviewReason>,
 ) -> DbResult<()> {
     let details = json!({

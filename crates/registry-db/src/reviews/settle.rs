@@ -2,6 +2,7 @@
 
 use diesel::sql_types::{Text, Uuid};
 use diesel_async::RunQueryDsl;
+use registry_types::audit::AuditAction;
 use registry_types::package::VersionState;
 use registry_types::rejection_code::RejectionCode;
 use serde_json::json;
@@ -103,9 +104,14 @@ pub async fn reopen(conn: &mut Connection, version: &ReviewedVersion) -> DbResul
     let entry = audit::Entry {
         organization: Some(version.organization),
         actor: Actor::Worker,
-        action: "review.reopened",
+        action: AuditAction::ReviewReopened,
         subject: format!("review:{}", version.review),
-        details: json!({ "decided_by": version.decided_by, "was": version.review_state }),
+        details: json!({
+            "package": version.package_name.to_string(),
+            "version": version.number,
+            "decided_by": version.decided_by,
+            "was": version.review_state,
+        }),
     };
     audit::append(conn, entry).await
 }
@@ -124,7 +130,7 @@ async fn note(conn: &mut Connection, version: &ReviewedVersion, new: &Settlement
     let entry = audit::Entry {
         organization: Some(version.organization),
         actor: Actor::Worker,
-        action: "version.reviewed",
+        action: AuditAction::VersionReviewed,
         subject: format!("version:{}", version.version),
         details,
     };

@@ -3,6 +3,7 @@
 use diesel::prelude::*;
 use diesel::sql_types::{Integer, Timestamptz};
 use diesel_async::RunQueryDsl;
+use registry_types::audit::AuditAction;
 use registry_types::ids::{OrganizationId, UserId, WaiverId};
 use registry_types::names::PackageSlug;
 use registry_types::waiver::{AdvisoryId, ComponentRange, Statement, WaiverDays, WaiverReason};
@@ -58,13 +59,13 @@ pub async fn ask(conn: &mut Connection, new: &NewWaiver) -> DbResult<Waiver> {
         .get_result(conn)
         .await?;
     let waiver: Waiver = row.try_into()?;
-    note(conn, &waiver, new.actor, "waiver.asked").await?;
+    note(conn, &waiver, new.actor, AuditAction::WaiverAsked).await?;
     due::plan(conn).await?;
     Ok(waiver)
 }
 
 /// The audit entry of what became of a waiver.
-pub(super) async fn note(conn: &mut Connection, waiver: &Waiver, actor: Actor, action: &'static str) -> DbResult<()> {
+pub(super) async fn note(conn: &mut Connection, waiver: &Waiver, actor: Actor, action: AuditAction) -> DbResult<()> {
     let details = json!({
         "package": waiver.package,
         "versions": waiver.versions.as_ref().map(ToString::to_string),

@@ -3,6 +3,7 @@
 use diesel::prelude::*;
 use diesel::sql_types::{Nullable, Text, Uuid};
 use diesel_async::RunQueryDsl;
+use registry_types::audit::AuditAction;
 use registry_types::ids::{OrganizationId, UserId, VersionId, WaiverId};
 use registry_types::names::PackageSlug;
 use registry_types::waiver::WaiverState;
@@ -42,7 +43,7 @@ pub async fn approve(
 ) -> DbResult<Result<Waiver, NotOpen>> {
     match decide(conn, organization, id, decided, WaiverState::Approved).await? {
         Ok(waiver) => {
-            note(conn, &waiver, decided.actor, "waiver.approved").await?;
+            note(conn, &waiver, decided.actor, AuditAction::WaiverApproved).await?;
             let concerned = with_finding(conn, &waiver).await?;
             rejudgement::request(conn, &concerned).await?;
             due::plan(conn).await?;
@@ -64,7 +65,7 @@ pub async fn refuse(
 ) -> DbResult<Result<Waiver, NotOpen>> {
     let refused = decide(conn, organization, id, decided, WaiverState::Refused).await?;
     if let Ok(waiver) = &refused {
-        note(conn, waiver, decided.actor, "waiver.refused").await?;
+        note(conn, waiver, decided.actor, AuditAction::WaiverRefused).await?;
     }
     Ok(refused)
 }
@@ -129,7 +130,7 @@ pub async fn withdraw(
         .get_result(conn)
         .await?;
     let waiver: Waiver = row.try_into()?;
-    note(conn, &waiver, actor, "waiver.withdrawn").await?;
+    note(conn, &waiver, actor, AuditAction::WaiverWithdrawn).await?;
     let concerned = versions_using(conn, id).await?;
     rejudgement::request(conn, &concerned).await?;
     Ok(Ok(waiver))

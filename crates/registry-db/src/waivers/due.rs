@@ -4,6 +4,7 @@ use chrono::{DateTime, Utc};
 use diesel::prelude::*;
 use diesel::sql_types::{Bool, Integer, Nullable, Text, Timestamptz};
 use diesel_async::RunQueryDsl;
+use registry_types::audit::AuditAction;
 use registry_types::job::JobPayload;
 use registry_types::waiver::{WAIVER_WARNING_DAYS, WaiverState};
 
@@ -37,13 +38,13 @@ pub async fn settle_due(conn: &mut Connection, lease: Lease) -> DbResult<Due> {
     jobs::finish(conn, lease).await?;
     let expired = expire(conn).await?;
     for waiver in &expired {
-        note(conn, waiver, Actor::Worker, "waiver.expired").await?;
+        note(conn, waiver, Actor::Worker, AuditAction::WaiverExpired).await?;
         let concerned = versions_using(conn, waiver.id).await?;
         rejudgement::request(conn, &concerned).await?;
     }
     let warned = warn(conn).await?;
     for waiver in &warned {
-        note(conn, waiver, Actor::Worker, "waiver.expiring").await?;
+        note(conn, waiver, Actor::Worker, AuditAction::WaiverExpiring).await?;
     }
     plan(conn).await?;
     Ok(Due { expired, warned })
