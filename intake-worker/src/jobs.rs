@@ -7,10 +7,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use registry_db::jobs::ClaimedJob;
+use registry_db::transaction;
 use registry_types::job::JobPayload;
 
 use crate::job_error::JobError;
 use crate::pipeline::{self, Pipeline};
+use crate::webhooks::Webhooks;
 use crate::{housekeeping, registry_test, rejudgement};
 
 /// The jobs' means.
@@ -18,6 +20,7 @@ pub(crate) struct Jobs {
     pub(crate) pipeline: Arc<Pipeline>,
     /// How much older than every intake under way an upload is when it counts as left behind.
     pub(crate) upload_grace: Duration,
+    pub(crate) webhooks: Webhooks,
 }
 
 impl Jobs {
@@ -31,6 +34,8 @@ impl Jobs {
             JobPayload::Rejudgement {} => rejudgement::run(&self.pipeline, job).await,
             JobPayload::Waivers {} => waivers::run(pool, job).await,
             JobPayload::Review { review } => review::run(&self.pipeline, job, review).await,
+            JobPayload::Event { event } => self.webhooks.fan_out(job, event).await,
+            JobPayload::WebhookDelivery { delivery } => self.webhooks.deliver(job, delivery).await,
         }
     }
 
@@ -46,14 +51,19 @@ impl Jobs {
             Ok(JobPayload::Rejudgement {}) => rejudgement::give_up(&self.pipeline, job, error).await,
             Ok(JobPayload::Waivers {}) => waivers::give_up(pool, job, error).await,
             Ok(JobPayload::Review { review }) => review::give_up(&self.pipeline, job, review, error).await,
+            Ok(JobPayload::WebhookDelivery { delivery }) => self.webhooks.give_up(job, delivery, error).await,
+            Ok(JobPayload::Event { .. }) => self.remove(job, error).await,
             // Nobody can tell what it was about.
             Err(unreadable) => {
                 tracing::error!(job = %job.lease.job, error = %unreadable, "a job that nobody can read is removed");
-                let mut conn = pool.get().await?;
-                registry_db::transaction(&mut conn, async |conn| registry_db::jobs::fail(conn, job, error).await)
-                    .await?;
-                Ok(())
+                self.remove(job, error).await
             }
         }
+    }
+
+    async fn remove(&self, job: &ClaimedJob, error: &str) -> Result<(), JobError> {
+        let mut conn = self.pipeline.pool.get().await?;
+        transaction(&mut conn, async |conn| registry_db::jobs::fail(conn, job, error).await).await?;
+        Ok(())
     }
 }

@@ -19,20 +19,24 @@ pub mod source;
 mod telemetry;
 pub mod verdict;
 mod vulnerabilities;
+mod webhooks;
 mod worker;
 
 use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::time::Duration;
 
+use registry_db::jobs::ClaimLimits;
 use registry_db::key_ring::{KeyRing, KeyRingError};
 use registry_db::{DbError, Pool, store_settings};
-use registry_types::image_reference::RegistryHost;
+use registry_types::image_reference::{ReferenceError, RegistryHost};
+use registry_types::job::JobKind;
 use tokio::sync::Semaphore;
 
 use registry_types::settings::SettingsError;
 pub use settings::{Patience, QueueSettings, SourceRegistries, StepLimits, WorkerSettings};
 pub use telemetry::start_log;
+pub use webhooks::WebhookSettings;
 
 use jobs::Jobs;
 use pipeline::Pipeline;
@@ -40,7 +44,8 @@ use signatures::TrustRoots;
 use source::{SourceClient, SourceError, SourceSettings};
 use telemetry::Metrics;
 use verdict::{VerdictKey, VerdictKeyError};
-use worker::Worker;
+use webhooks::{Sender, Webhooks};
+use worker::{Lane, Worker};
 
 /// Why the worker does not start, or ends.
 #[derive(Debug, thiserror::Error)]
@@ -94,14 +99,15 @@ pub async fn run(settings: WorkerSettings, shutdown: impl Future<Output = ()>) -
         jobs: Arc::new(Jobs {
             pipeline: Arc::clone(&pipeline),
             upload_grace: Duration::from_secs(settings.upload_grace_seconds),
+            webhooks: webhooks(&settings, &pipeline)?,
         }),
         name: format!("{}/{}", host_name(), std::process::id()),
-        concurrency: settings.concurrency,
+        lanes: lanes(&settings),
         queue: settings.queue,
         grace: Duration::from_secs(settings.shutdown_grace_seconds),
         metrics: Arc::clone(&metrics),
     };
-    tracing::info!(name = worker.name, concurrency = worker.concurrency, profile = %settings.profile, "the worker runs");
+    tracing::info!(name = worker.name, concurrency = settings.concurrency, profile = %settings.profile, "the worker runs");
     let metrics_served = async {
         match settings.metrics_listen {
             Some(address) => {
@@ -119,7 +125,7 @@ pub async fn run(settings: WorkerSettings, shutdown: impl Future<Output = ()>) -
 
 /// A few per job: several blobs are recorded at the same time, and leases must be renewed meanwhile.
 const fn connections(settings: &WorkerSettings) -> usize {
-    4 + 4 * settings.concurrency
+    4 + 4 * settings.concurrency + settings.webhooks.concurrency / 2
 }
 
 async fn pipeline(settings: &WorkerSettings, pool: Pool, metrics: Arc<Metrics>) -> Result<Pipeline, WorkerError> {
@@ -160,6 +166,45 @@ fn source_settings(settings: &WorkerSettings) -> Result<SourceSettings, WorkerEr
         source.extra_roots_pem = Some(std::fs::read_to_string(file).map_err(unusable("sources.extra_roots_file"))?);
     }
     Ok(source)
+}
+
+/// Receivers of events that are slow to answer keep no intake waiting.
+fn lanes(settings: &WorkerSettings) -> [Lane; 2] {
+    let is_webhooks = |kind: JobKind| match kind {
+        JobKind::Event | JobKind::WebhookDelivery => true,
+        JobKind::Intake
+        | JobKind::RegistryTest
+        | JobKind::Housekeeping
+        | JobKind::Rejudgement
+        | JobKind::Waivers
+        | JobKind::Review => false,
+    };
+    let (of_webhooks, others) = JobKind::ALL.iter().copied().partition(|kind| is_webhooks(*kind));
+    let limits = settings.queue.limits();
+    let webhook_limits = ClaimLimits { per_source_host: settings.webhooks.per_host, ..limits };
+    [
+        Lane { kinds: others, concurrency: settings.concurrency, limits },
+        Lane { kinds: of_webhooks, concurrency: settings.webhooks.concurrency, limits: webhook_limits },
+    ]
+}
+
+fn webhooks(settings: &WorkerSettings, pipeline: &Pipeline) -> Result<Webhooks, WorkerError> {
+    let roots = match &settings.sources.extra_roots_file {
+        Some(file) => std::fs::read(file).map_err(unusable("sources.extra_roots_file"))?,
+        None => Vec::new(),
+    };
+    let roots = reqwest::Certificate::from_pem_bundle(&roots).map_err(unusable("sources.extra_roots_file"))?;
+    let hosts = settings.webhooks.plain_http_hosts.iter().map(|host| host.parse()).collect::<Result<_, _>>();
+    let hosts = hosts.map_err(unusable::<ReferenceError>("webhooks.plain_http_hosts"))?;
+    let sender = Sender::new(settings.profile, &settings.webhooks, hosts, roots).map_err(unusable("webhook client"))?;
+    Ok(Webhooks {
+        pool: pipeline.pool.clone(),
+        key_ring: Arc::clone(&pipeline.key_ring),
+        sender,
+        settings: settings.webhooks.clone(),
+        store: pipeline.store.clone(),
+        metrics: Arc::clone(&pipeline.metrics),
+    })
 }
 
 fn trust_roots(settings: &WorkerSettings) -> Result<TrustRoots, WorkerError> {

@@ -19,6 +19,7 @@ use url::Url;
 
 use crate::source::{RetryPolicy, Timeouts};
 use crate::verdict::VerdictKey;
+use crate::webhooks::WebhookSettings;
 
 /// Settings of the intake worker. `Debug` shows no secret.
 #[derive(Debug, Clone, Deserialize)]
@@ -44,6 +45,8 @@ pub struct WorkerSettings {
     #[serde(default)]
     pub queue: QueueSettings,
     #[serde(default)]
+    pub webhooks: WebhookSettings,
+    #[serde(default)]
     pub steps: StepLimits,
     /// How long a stop waits for work under way before it gives it back, in seconds.
     #[serde(default = "default_grace")]
@@ -65,7 +68,7 @@ pub struct SourceRegistries {
     pub allow_private_networks: bool,
     /// Registries that are asked over plain http beside loopback. Development only.
     pub plain_http_hosts: Vec<String>,
-    /// PEM file with certificates of private authorities.
+    /// PEM file with certificates of private authorities; they count for webhooks, too.
     pub extra_roots_file: Option<PathBuf>,
     pub patience: Patience,
 }
@@ -252,6 +255,7 @@ impl WorkerSettings {
             sources: SourceRegistries::default(),
             concurrency: default_concurrency(),
             queue: QueueSettings::default(),
+            webhooks: WebhookSettings::default(),
             steps: StepLimits::default(),
             shutdown_grace_seconds: default_grace(),
             upload_grace_seconds: default_upload_grace(),
@@ -303,6 +307,9 @@ impl WorkerSettings {
         if self.queue.per_organization == 0 || self.queue.per_source_host == 0 {
             fault("queue", "per_organization and per_source_host must be positive".to_owned());
         }
+        if let Some(rule) = self.webhooks.fault() {
+            fault("webhooks", rule);
+        }
         if !self.steps.all_positive() {
             fault("steps", "every limit must be positive".to_owned());
         }
@@ -333,6 +340,9 @@ impl WorkerSettings {
         }
         if !self.sources.plain_http_hosts.is_empty() {
             fault("sources.plain_http_hosts", "is a development setting".to_owned());
+        }
+        if !self.webhooks.plain_http_hosts.is_empty() {
+            fault("webhooks.plain_http_hosts", "is a development setting".to_owned());
         }
         if has_default_password(self.database_url.expose_secret()) {
             fault("database_url", "has a default password, which production refuses".to_owned());

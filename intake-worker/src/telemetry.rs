@@ -24,6 +24,7 @@ use registry_types::intake::IntakeStep;
 use registry_types::job::JobKind;
 use registry_types::package::VersionState;
 use registry_types::profile::Profile;
+use registry_types::webhook::DeliveryError;
 use tracing_subscriber::EnvFilter;
 
 /// Starts the log on standard error: readable in development, JSON in production. `RUST_LOG` chooses what is logged.
@@ -67,6 +68,12 @@ struct DecisionLabels {
     decision: &'static str,
 }
 
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct AttemptLabels {
+    /// `delivered`, or a delivery error's code.
+    outcome: &'static str,
+}
+
 /// The worker's metrics.
 pub(crate) struct Metrics {
     registry: Registry,
@@ -79,6 +86,7 @@ pub(crate) struct Metrics {
     layers: Family<LayerLabels, Counter>,
     decisions: Family<DecisionLabels, Counter>,
     rejudgements: Family<DecisionLabels, Counter>,
+    webhooks: Family<AttemptLabels, Counter>,
     source_bytes: Counter,
     reused_bytes: Counter,
 }
@@ -92,7 +100,7 @@ impl Default for Metrics {
         let steps: Family<_, _, fn() -> Histogram> = Family::new_with_constructor(durations_histogram);
         let (waiting, oldest, layers) = (Family::default(), Family::default(), Family::default());
         let decisions = Family::default();
-        let rejudgements = Family::default();
+        let (rejudgements, webhooks) = (Family::default(), Family::default());
         let (source_bytes, reused_bytes) = (Counter::default(), Counter::default());
         registry.register("jobs", "Jobs by how they ended", jobs.clone());
         registry.register("running_jobs", "Jobs under way", running.clone());
@@ -108,6 +116,7 @@ impl Default for Metrics {
         registry.register("layers", "Layers by where their catalog came from", layers.clone());
         registry.register("decisions", "Decided intakes", decisions.clone());
         registry.register("rejudgements", "Versions decided anew by their state", rejudgements.clone());
+        registry.register("webhook_attempts", "Attempts to deliver events by what came of them", webhooks.clone());
         registry.register_with_unit(
             "source_read",
             "Blob bytes read from source registries",
@@ -126,6 +135,7 @@ impl Default for Metrics {
             layers,
             decisions,
             rejudgements,
+            webhooks,
             source_bytes,
             reused_bytes,
         }
@@ -174,6 +184,11 @@ impl Metrics {
 
     pub(crate) fn rejudged(&self, state: VersionState) {
         self.rejudgements.get_or_create(&DecisionLabels { decision: state.as_str() }).inc();
+    }
+
+    pub(crate) fn webhook_attempted(&self, error: Option<DeliveryError>) {
+        let outcome = error.map_or("delivered", DeliveryError::as_str);
+        self.webhooks.get_or_create(&AttemptLabels { outcome }).inc();
     }
 
     pub(crate) fn transferred(&self, read: u64, reused: u64) {

@@ -5,11 +5,11 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use futures_util::FutureExt as _;
-use registry_db::jobs::{self as queue, ClaimedJob, Lease};
+use registry_db::jobs::{self as queue, ClaimLimits, ClaimedJob, Lease};
 use registry_db::notifications::{Channel, Listener};
 use registry_db::{DbError, Pool};
 use registry_types::job::JobKind;
-use tokio::sync::{Notify, Semaphore};
+use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument as _;
@@ -20,13 +20,21 @@ use crate::jobs::Jobs;
 use crate::settings::QueueSettings;
 use crate::telemetry::Metrics;
 
+/// Kinds of jobs that wait for one another and for no others.
+pub(crate) struct Lane {
+    pub(crate) kinds: Vec<JobKind>,
+    /// Jobs at the same time.
+    pub(crate) concurrency: usize,
+    pub(crate) limits: ClaimLimits,
+}
+
 /// A worker that is ready to run.
 pub(crate) struct Worker {
     pub(crate) pool: Pool,
     pub(crate) jobs: Arc<Jobs>,
     /// For people who look at the queue.
     pub(crate) name: String,
-    pub(crate) concurrency: usize,
+    pub(crate) lanes: [Lane; 2],
     pub(crate) queue: QueueSettings,
     pub(crate) grace: Duration,
     pub(crate) metrics: Arc<Metrics>,
@@ -38,16 +46,18 @@ impl Worker {
     pub(crate) async fn run(self, shutdown: impl Future<Output = ()>) {
         let worker = Arc::new(self);
         let (stop, give_back) = (CancellationToken::new(), CancellationToken::new());
-        let mut running = JoinSet::new();
-        let wake = Arc::new(Notify::new());
-        let listening = tokio::spawn(listen(worker.pool.clone(), Arc::clone(&wake), worker.queue.poll()));
+        let (wake, woken) = watch::channel(());
+        let listening = tokio::spawn(listen(worker.pool.clone(), wake, worker.queue.poll()));
         let stopping = async {
             shutdown.await;
             stop.cancel();
         };
-        tokio::join!(stopping, worker.claim_until(&stop, &wake, &give_back, &mut running));
+        let [one, other] = &worker.lanes;
+        let claim = |lane, woken| worker.claim_until(lane, &stop, woken, &give_back);
+        let ((), mut running, others) = tokio::join!(stopping, claim(one, woken.clone()), claim(other, woken));
         listening.abort();
-        tracing::info!(running = running.len(), "stopping");
+        running.spawn(async move { drop(others.join_all().await) });
+        tracing::info!("stopping");
         let all_done = async { while running.join_next().await.is_some() {} };
         if tokio::time::timeout(worker.grace, all_done).await.is_err() {
             give_back.cancel();
@@ -58,20 +68,21 @@ impl Worker {
     /// A claim is never cancelled half-way: the job would have to wait for its lease to run out.
     async fn claim_until(
         self: &Arc<Self>,
+        lane: &Lane,
         stop: &CancellationToken,
-        wake: &Notify,
+        mut woken: watch::Receiver<()>,
         give_back: &CancellationToken,
-        running: &mut JoinSet<()>,
-    ) {
-        let slots = Arc::new(Semaphore::new(self.concurrency));
+    ) -> JoinSet<()> {
+        let mut running = JoinSet::new();
+        let slots = Arc::new(Semaphore::new(lane.concurrency));
         loop {
             let slot = tokio::select! {
                 biased;
-                () = stop.cancelled() => return,
+                () = stop.cancelled() => return running,
                 slot = Arc::clone(&slots).acquire_owned() => slot,
             };
             while running.try_join_next().is_some() {}
-            match self.claim().await {
+            match self.claim(lane).await {
                 Ok(Some(job)) => {
                     let (worker, give_back) = (Arc::clone(self), give_back.clone());
                     let span = job_span(&job);
@@ -88,16 +99,16 @@ impl Worker {
                 }
             }
             tokio::select! {
-                () = stop.cancelled() => return,
-                () = wake.notified() => {}
+                () = stop.cancelled() => return running,
+                Ok(()) = woken.changed() => {}
                 () = tokio::time::sleep(self.queue.poll()) => {}
             }
         }
     }
 
-    async fn claim(&self) -> Result<Option<ClaimedJob>, DbError> {
+    async fn claim(&self, lane: &Lane) -> Result<Option<ClaimedJob>, DbError> {
         let mut conn = self.pool.get().await?;
-        queue::claim(&mut conn, JobKind::ALL, &self.name, self.queue.lease(), self.queue.limits()).await
+        queue::claim(&mut conn, &lane.kinds, &self.name, self.queue.lease(), lane.limits).await
     }
 
     /// Carries one job to whatever end it takes.
@@ -191,14 +202,14 @@ fn job_span(job: &ClaimedJob) -> tracing::Span {
     tracing::info_span!("job", job = %job.lease.job, kind = %job.kind, attempt = job.lease.attempt, request_id)
 }
 
-/// Wakes the loop whenever a job is enqueued. Without a connection the loop polls.
-async fn listen(pool: Pool, wake: Arc<Notify>, pause: Duration) {
+/// Wakes the lanes whenever a job is enqueued. Without a connection they poll.
+async fn listen(pool: Pool, wake: watch::Sender<()>, pause: Duration) {
     loop {
         if let Ok(mut listener) = Listener::open(&pool, Channel::Jobs).await {
             // What was enqueued before the listening began.
-            wake.notify_one();
+            wake.send_replace(());
             while listener.next().await.is_ok() {
-                wake.notify_one();
+                wake.send_replace(());
             }
         }
         tokio::time::sleep(pause).await;

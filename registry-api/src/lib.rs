@@ -27,6 +27,7 @@ pub mod state;
 mod telemetry;
 mod templates;
 mod waivers;
+mod webhooks;
 
 pub use auth::{BootstrapSettings, Bootstrapped, bootstrap};
 pub use openapi::openapi;
@@ -51,5 +52,6 @@ fn routes(cfg: &mut utoipa_actix_web::service_config::ServiceConfig) {
         .configure(registries::routes)
         .configure(reviews::routes)
         .configure(templates::routes)
-        .configure(waivers::routes);
+        .configure(waivers::routes)
+        .configure(webhooks::routes);
 }

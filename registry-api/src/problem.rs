@@ -44,6 +44,7 @@ text_enum! {
         ReviewNotDecidable = "REVIEW_NOT_DECIDABLE",
         WaiverInvalid = "WAIVER_INVALID",
         WaiverNotOpen = "WAIVER_NOT_OPEN",
+        WebhookInvalid = "WEBHOOK_INVALID",
         QuotaExceeded = "QUOTA_EXCEEDED",
         SourcePublishUnsupported = "SOURCE_PUBLISH_UNSUPPORTED",
         ModuleRunsUnsupported = "MODULE_RUNS_UNSUPPORTED",
@@ -79,6 +80,7 @@ impl ProblemCode {
             Self::RegistryPatternInvalid
             | Self::SignaturePolicyInvalid
             | Self::WaiverInvalid
+            | Self::WebhookInvalid
             | Self::ManifestInvalid
             | Self::ManifestUnsigned
             | Self::ManifestSignatureInvalid

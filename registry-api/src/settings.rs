@@ -69,11 +69,13 @@ pub struct Limits {
     pub open_waivers: u32,
     /// Keys that package manifests are signed with, the revoked ones too.
     pub manifest_keys: u32,
+    /// Webhooks; the store itself has as many.
+    pub webhooks: u32,
 }
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { open_intakes: 50, registries: 100, manifest_keys: 200, open_waivers: 500 }
+        Self { open_intakes: 50, registries: 100, manifest_keys: 200, open_waivers: 500, webhooks: 20 }
     }
 }
 

@@ -1,9 +1,13 @@
 //! What the documents promise stands in the code.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 
 use registry_api::problem::ProblemCode;
+use registry_types::event::EventType;
 use registry_types::rejection_code::RejectionCode;
+use registry_types::webhook::DeliveryError;
+use serde_json::{Map, Value};
 
 fn project() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap()
@@ -39,6 +43,34 @@ fn every_documented_code_exists() {
     }
 }
 
+/// The row of each type, the form of its subject, and its example with exactly the fields that go out.
+#[test]
+fn every_event_is_documented_with_an_example() {
+    let document = read("docs/events.md");
+    let rows: Vec<&str> =
+        document.lines().skip_while(|line| *line != "## Types").filter(|l| l.starts_with("| `")).collect();
+    assert_eq!(rows.len(), EventType::ALL.len());
+    for (row, kind) in rows.iter().zip(EventType::ALL) {
+        let cells: Vec<&str> = row.trim_matches(['|', ' ']).split(" | ").collect();
+        let [name, subject, when, example] = cells[..] else { panic!("{row}") };
+        assert_eq!(name, format!("`{kind}`"));
+        assert!(subject.ends_with(":<id>`") && !when.is_empty(), "{row}");
+        let example: Map<String, Value> = serde_json::from_str(example.trim_matches('`')).unwrap();
+        assert_eq!(
+            example.keys().map(String::as_str).collect::<BTreeSet<_>>(),
+            kind.fields().iter().copied().collect()
+        );
+    }
+    for error in DeliveryError::ALL {
+        assert!(document.lines().any(|line| line.starts_with(&format!("| `{error}` | "))), "{error}");
+    }
+    for (name, _) in document.match_indices("company-store.").map(|(at, _)| document[at..].split_once('`').unwrap()) {
+        let name = name.split('"').next().unwrap();
+        let known = EventType::ALL.iter().any(|kind| kind.full_name() == name);
+        assert!(known || name == "company-store.<type>.v1", "{name}");
+    }
+}
+
 #[test]
 fn links_between_documents_lead_somewhere() {
     for name in [
@@ -51,6 +83,7 @@ fn links_between_documents_lead_somewhere() {
         "docs/errors.md",
         "docs/reviewing.md",
         "docs/cli.md",
+        "docs/events.md",
     ] {
         let folder = project().join(name);
         let text = read(name);

@@ -39,4 +39,5 @@ mod templates;
 mod tenants;
 mod verdict;
 mod waivers;
+mod webhooks;
 mod withdrawal;

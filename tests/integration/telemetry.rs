@@ -7,6 +7,7 @@ use store_tests::image::Image;
 use store_tests::process::free_port;
 use store_tests::registry::Registry;
 use store_tests::store::{Store, module_manifest};
+use store_tests::wait;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_worker_tells_of_its_steps_layers_verdicts_and_queue() {
@@ -23,7 +24,13 @@ async fn a_worker_tells_of_its_steps_layers_verdicts_and_queue() {
         let intake = acme.intake(&manifest, &image.reference).await;
         assert_eq!(intake["outcome"], json!("active"), "{intake:#}");
     }
-    let text = reqwest::get(format!("http://{listen}/metrics")).await.unwrap().text().await.unwrap();
+    // A step is counted after what it did can be seen.
+    let text = wait::until("both decisions to be counted", async || {
+        let text = reqwest::get(format!("http://{listen}/metrics")).await.unwrap().text().await.unwrap();
+        let counted = r#"intake_worker_step_duration_seconds_count{step="decide",outcome="done"} 2"#;
+        text.contains(counted).then_some(text)
+    })
+    .await;
     for line in [
         r#"intake_worker_step_duration_seconds_count{step="resolve",outcome="done"} 2"#,
         r#"intake_worker_step_duration_seconds_count{step="transfer",outcome="done"} 2"#,

@@ -5,6 +5,7 @@
 #
 #   tests/interop/install-tools.sh [versitygw] [crane] [cosign] [helm] [kubeconform] [syft] [trivy] [grype]
 #                                  [scanner-databases] [hla-compass-2.0.5] [hla-compass-6.0.2]
+#                                  [standardwebhooks-python]
 set -uo pipefail
 
 cache="${COMPANY_STORE_TOOLS:-${XDG_CACHE_HOME:-$HOME/.cache}/company-store/tools}"
@@ -16,7 +17,7 @@ main() {
     mkdir -p "$cache/bin"
     local tools=("$@")
     ((${#tools[@]})) || tools=(versitygw crane cosign helm kubeconform syft trivy grype scanner-databases
-        hla-compass-2.0.5 hla-compass-6.0.2)
+        hla-compass-2.0.5 hla-compass-6.0.2 standardwebhooks-python)
     for tool in "${tools[@]}"; do
         if ! declare -F "install_$tool" >/dev/null; then
             echo "install-tools: no such tool: $tool" >&2
@@ -42,6 +43,27 @@ install_scanner-databases() {
 # The client that module authors publish with, in its two generations.
 install_hla-compass-2.0.5() { hla_compass 2.0.5 6b950264ea334a05043327cf01b8e988fefc3cfad59e94cd49ee299ade56452f; }
 install_hla-compass-6.0.2() { hla_compass 6.0.2 01f9ec70f4a66e253f247ddd4db61f879d091af03bd587c777ba51df4cfd76c3; }
+
+# A Python that knows the Standard Webhooks library, which is independent of the store.
+install_standardwebhooks-python() {
+    local name=standardwebhooks-python version=1.1.0 target="$cache/standardwebhooks-1.1.0" python
+    local sha256=9a88d48a1f198be61517fc7ad328cf58ba02b73f0fbd8941d4213e9c0b6c2a61
+    if [[ ! -e $target/complete ]]; then
+        python=$(newest_python) || {
+            echo "install-tools: $name needs Python 3.11 to 3.14 with venv, which is not on this machine" >&2
+            return 1
+        }
+        echo "install-tools: installing $name (once)"
+        rm -rf "$target" && "$python" -m venv "$target" || return 1
+        echo "standardwebhooks==$version --hash=sha256:$sha256" >"$target/requirements.txt"
+        "$target/bin/python" -m pip --quiet --disable-pip-version-check install --only-binary :all: \
+            --require-hashes --requirement "$target/requirements.txt" || return 1
+        touch "$target/complete"
+    fi
+    # Not a link: a Python finds its environment by its own path.
+    printf '#!/bin/sh\nexec "%s" "$@"\n' "$target/bin/python" >"$cache/bin/$name.new" &&
+        chmod +x "$cache/bin/$name.new" && mv "$cache/bin/$name.new" "$cache/bin/$name"
+}
 
 # Builds one Go program into a folder named by its version and links it into bin/ under its plain name.
 go_tool() {

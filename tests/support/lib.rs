@@ -20,3 +20,4 @@ pub mod shelf;
 pub mod store;
 pub mod unreliable_front;
 pub mod wait;
+pub mod webhook_receiver;

@@ -6,7 +6,7 @@ use clap::{Args, Parser, Subcommand};
 
 use crate::commands::{
     advisories, audit, completions, config, credentials, intake, key, login, migrate, packages, publish, pull,
-    registry, review, template, verify, waiver,
+    registry, review, template, verify, waiver, webhook,
 };
 use crate::exit::{CommandError, Exit};
 use crate::output::Output;
@@ -74,6 +74,8 @@ pub enum Command {
     /// Accept known vulnerabilities for a while, by two persons.
     #[command(subcommand)]
     Waiver(waiver::WaiverCommand),
+    /// Send events to addresses of your own, and see what came of it.
+    Webhook(webhook::WebhookArgs),
     /// Keys that package manifests are signed with.
     #[command(subcommand)]
     Key(key::KeyCommand),
@@ -124,6 +126,7 @@ impl Cli {
             Command::Registry(command) => registry::run(&global, output, command).await,
             Command::Review(command) => review::run(&global, output, command).await,
             Command::Waiver(command) => waiver::run(&global, output, command).await,
+            Command::Webhook(args) => webhook::run(&global, output, args).await,
             Command::Key(command) => key::run(&global, output, command).await,
             Command::Template(command) => template::run(&global, output, command).await,
             Command::Pull(args) => pull::run(&global, output, args).await,

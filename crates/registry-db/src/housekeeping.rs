@@ -5,10 +5,13 @@ use diesel_async::RunQueryDsl;
 use crate::{Connection, DbResult};
 
 /// How long the answer to a request with an `Idempotency-Key` is kept: a day, as clients expect; a used-up refresh token a
-/// while longer than it lives, so that its reuse is still noticed.
-const REMOVALS: [&str; 2] = [
+/// while longer than it lives, so that its reuse is still noticed; an event with its deliveries for a month, which is much
+/// longer than it is tried to be delivered.
+const REMOVALS: [&str; 4] = [
     "DELETE FROM idempotency_keys WHERE created_at < now() - interval '24 hours'",
     "DELETE FROM sessions WHERE refresh_expires_at < now() - interval '7 days'",
+    "DELETE FROM events WHERE at < store_now() - interval '30 days'",
+    "DELETE FROM webhook_secrets WHERE expires_at < store_now()",
 ];
 
 /// Removes expired rows; returns how many.

@@ -1,4 +1,4 @@
-//! Registry credentials at rest: XChaCha20-Poly1305 under a ring of keys.
+//! Registry credentials and webhook secrets at rest: XChaCha20-Poly1305 under a ring of keys.
 //!
 //! The current key seals; every key of the ring opens. Organization, host and path of the namespace are associated data,
 //! so a sealed credential that is moved to another row does not open.
@@ -15,7 +15,7 @@ use chacha20poly1305::aead::{Aead as _, Payload};
 use chacha20poly1305::{KeyInit as _, XChaCha20Poly1305, XNonce};
 use diesel::prelude::*;
 use diesel_async::RunQueryDsl;
-use registry_types::ids::OrganizationId;
+use registry_types::ids::{OrganizationId, WebhookId};
 use registry_types::image_reference::{RegistryHost, Repository};
 use secrecy::zeroize::Zeroizing;
 use secrecy::{ExposeSecret as _, SecretString};
@@ -23,7 +23,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::stored;
 use crate::schema::registry_namespaces as namespaces;
-use crate::{Connection, DbError, DbResult, Pool, transaction};
+use crate::{Connection, DbError, DbResult, Pool, transaction, webhooks};
 
 const KEY_BYTES: usize = 32;
 const NONCE_BYTES: usize = 24;
@@ -95,6 +95,11 @@ impl SealContext<'_> {
     fn associated_data(&self) -> Vec<u8> {
         format!("registry-credential/1\0{}\0{}\0{}", self.organization, self.host, self.path).into_bytes()
     }
+}
+
+/// A webhook's secret belongs to it alone.
+fn webhook_data(webhook: WebhookId) -> Vec<u8> {
+    format!("webhook-secret/1\0{webhook}").into_bytes()
 }
 
 /// A registry login. `Debug` shows no token.
@@ -224,16 +229,9 @@ impl KeyRing {
     /// # Errors
     /// [`KeyRingError::Random`].
     pub fn seal(&self, context: &SealContext<'_>, credential: &Credential) -> Result<Sealed, KeyRingError> {
-        let mut nonce = [0; NONCE_BYTES];
-        getrandom::fill(&mut nonce).map_err(|_| KeyRingError::Random)?;
         let plain = Plain { username: &credential.username, token: credential.token.expose_secret() };
         let plain = Zeroizing::new(serde_json::to_vec(&plain).map_err(|_| KeyRingError::Refused)?);
-        let keys = self.newest_keys();
-        let ciphertext = keys
-            .cipher(&keys.current)?
-            .encrypt(&XNonce::from(nonce), Payload { msg: &plain, aad: &context.associated_data() })
-            .map_err(|_| KeyRingError::Refused)?;
-        Ok(Sealed { ciphertext, nonce: nonce.to_vec(), key_id: keys.current.clone() })
+        self.encrypt(&context.associated_data(), &plain)
     }
 
     /// # Errors
@@ -244,19 +242,48 @@ impl KeyRing {
             username: String,
             token: SecretString,
         }
-        let nonce: [u8; NONCE_BYTES] = sealed.nonce.as_slice().try_into().map_err(|_| KeyRingError::Refused)?;
-        let plain = self
-            .newest_keys()
-            .cipher(&sealed.key_id)?
-            .decrypt(&XNonce::from(nonce), Payload { msg: &sealed.ciphertext, aad: &context.associated_data() })
-            .map(Zeroizing::new)
-            .map_err(|_| KeyRingError::Refused)?;
+        let plain = self.decrypt(&context.associated_data(), sealed)?;
         let opened: Opened = serde_json::from_slice(&plain).map_err(|_| KeyRingError::Refused)?;
         Ok(Credential { username: opened.username, token: opened.token })
     }
 
+    /// Seals what deliveries to a webhook are signed with.
+    ///
+    /// # Errors
+    /// [`KeyRingError::Random`].
+    pub fn seal_webhook_secret(&self, webhook: WebhookId, secret: &SecretString) -> Result<Sealed, KeyRingError> {
+        self.encrypt(&webhook_data(webhook), secret.expose_secret().as_bytes())
+    }
+
+    /// # Errors
+    /// [`KeyRingError::UnknownKey`] or [`KeyRingError::Refused`].
+    pub fn open_webhook_secret(&self, webhook: WebhookId, sealed: &Sealed) -> Result<SecretString, KeyRingError> {
+        let plain = self.decrypt(&webhook_data(webhook), sealed)?;
+        std::str::from_utf8(&plain).map(SecretString::from).map_err(|_| KeyRingError::Refused)
+    }
+
+    fn encrypt(&self, associated_data: &[u8], plain: &[u8]) -> Result<Sealed, KeyRingError> {
+        let mut nonce = [0; NONCE_BYTES];
+        getrandom::fill(&mut nonce).map_err(|_| KeyRingError::Random)?;
+        let keys = self.newest_keys();
+        let ciphertext = keys
+            .cipher(&keys.current)?
+            .encrypt(&XNonce::from(nonce), Payload { msg: plain, aad: associated_data })
+            .map_err(|_| KeyRingError::Refused)?;
+        Ok(Sealed { ciphertext, nonce: nonce.to_vec(), key_id: keys.current.clone() })
+    }
+
+    fn decrypt(&self, associated_data: &[u8], sealed: &Sealed) -> Result<Zeroizing<Vec<u8>>, KeyRingError> {
+        let nonce: [u8; NONCE_BYTES] = sealed.nonce.as_slice().try_into().map_err(|_| KeyRingError::Refused)?;
+        self.newest_keys()
+            .cipher(&sealed.key_id)?
+            .decrypt(&XNonce::from(nonce), Payload { msg: &sealed.ciphertext, aad: associated_data })
+            .map(Zeroizing::new)
+            .map_err(|_| KeyRingError::Refused)
+    }
+
     /// Id of the key that seals now.
-    fn current(&self) -> String {
+    pub(crate) fn current(&self) -> String {
         self.newest_keys().current.clone()
     }
 }
@@ -267,11 +294,13 @@ pub struct Resealed {
     pub resealed: u64,
     /// Namespaces whose credential opens under no key of the ring; left as they are.
     pub unopened: Vec<registry_types::ids::RegistryNamespaceId>,
+    /// Webhooks one of whose secrets does not open; left as they are.
+    pub unopened_webhooks: Vec<WebhookId>,
 }
 
 const BATCH: i64 = 100;
 
-/// Reseals every credential that is not under the current key, in short transactions, while the services run: until all
+/// Reseals every credential and webhook secret that is not under the current key, in short transactions, while the services run: until all
 /// of them know both keys, give them the new key as a second one.
 ///
 /// # Errors
@@ -282,11 +311,15 @@ pub async fn reseal_all(pool: &Pool, ring: &KeyRing) -> DbResult<Resealed> {
     loop {
         let mut conn = pool.get().await?;
         let batch = transaction(&mut conn, async |conn| reseal_batch(conn, ring, after).await).await?;
-        let Some(last) = batch.last else { return Ok(total) };
+        let Some(last) = batch.last else { break };
         after = last;
         total.resealed += batch.resealed;
         total.unopened.extend(batch.unopened);
     }
+    let secrets = webhooks::reseal_all(pool, ring).await?;
+    total.resealed += secrets.resealed;
+    total.unopened_webhooks = secrets.unopened;
+    Ok(total)
 }
 
 #[derive(Default)]
@@ -376,6 +409,15 @@ mod tests {
             changed.ciphertext[at] ^= 1;
             assert_eq!(ring.open(&home, &changed).unwrap_err(), KeyRingError::Refused);
         }
+    }
+
+    #[test]
+    fn a_webhook_s_secret_opens_for_it_alone() {
+        let ring = ring("a", &[&KeyRing::generate_entry("a").unwrap()]);
+        let (webhook, other) = (WebhookId::new(), WebhookId::new());
+        let sealed = ring.seal_webhook_secret(webhook, &SecretString::from("whsec_x")).unwrap();
+        assert_eq!(ring.open_webhook_secret(webhook, &sealed).unwrap().expose_secret(), "whsec_x");
+        assert_eq!(ring.open_webhook_secret(other, &sealed).unwrap_err(), KeyRingError::Refused);
     }
 
     #[test]

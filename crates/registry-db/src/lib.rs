@@ -11,6 +11,7 @@ pub mod clock;
 pub mod companies;
 pub mod content;
 mod error;
+pub mod events;
 pub mod evidence;
 pub mod housekeeping;
 pub mod idempotency;
@@ -38,6 +39,7 @@ pub mod transfers;
 pub mod users;
 pub mod verdicts;
 pub mod waivers;
+pub mod webhooks;
 pub mod withdrawal;
 
 pub use error::{DbError, DbResult};

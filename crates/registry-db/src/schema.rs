@@ -173,6 +173,17 @@ diesel::table! {
 }
 
 diesel::table! {
+    events (id) {
+        id -> Uuid,
+        organization_id -> Nullable<Uuid>,
+        kind -> Text,
+        subject -> Text,
+        data -> Jsonb,
+        at -> Timestamptz,
+    }
+}
+
+diesel::table! {
     findings (version_id, ordinal) {
         version_id -> Uuid,
         ordinal -> Integer,
@@ -561,6 +572,56 @@ diesel::table! {
     }
 }
 
+diesel::table! {
+    webhook_attempts (delivery_id, number) {
+        delivery_id -> Uuid,
+        number -> Integer,
+        at -> Timestamptz,
+        status -> Nullable<Integer>,
+        duration_ms -> Integer,
+        error -> Nullable<Text>,
+    }
+}
+
+diesel::table! {
+    webhook_deliveries (id) {
+        id -> Uuid,
+        webhook_id -> Uuid,
+        event_id -> Uuid,
+        state -> Text,
+        tries -> Integer,
+        next_attempt_at -> Nullable<Timestamptz>,
+        created_at -> Timestamptz,
+        ended_at -> Nullable<Timestamptz>,
+    }
+}
+
+diesel::table! {
+    webhook_secrets (id) {
+        id -> Uuid,
+        webhook_id -> Uuid,
+        ciphertext -> Bytea,
+        nonce -> Bytea,
+        key_id -> Text,
+        expires_at -> Nullable<Timestamptz>,
+    }
+}
+
+diesel::table! {
+    webhooks (id) {
+        id -> Uuid,
+        organization_id -> Nullable<Uuid>,
+        url -> Text,
+        description -> Text,
+        event_types -> Array<Text>,
+        disabled_at -> Nullable<Timestamptz>,
+        disabled_reason -> Nullable<Text>,
+        failing_since -> Nullable<Timestamptz>,
+        created_by -> Uuid,
+        created_at -> Timestamptz,
+    }
+}
+
 diesel::allow_tables_to_appear_in_same_query!(
     advisories,
     advisory_snapshots,
@@ -576,6 +637,7 @@ diesel::allow_tables_to_appear_in_same_query!(
     company_issues,
     company_projects,
     components,
+    events,
     findings,
     idempotency_keys,
     intake_checks,
@@ -607,4 +669,8 @@ diesel::allow_tables_to_appear_in_same_query!(
     version_waivers,
     versions,
     waivers,
+    webhook_attempts,
+    webhook_deliveries,
+    webhook_secrets,
+    webhooks,
 );

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::ids::{IntakeId, RegistryNamespaceId, ReviewId};
+use crate::ids::{DeliveryId, EventId, IntakeId, RegistryNamespaceId, ReviewId};
 use crate::text_enum;
 
 text_enum! {
@@ -13,6 +13,8 @@ text_enum! {
         Rejudgement = "rejudgement",
         Waivers = "waivers",
         Review = "review",
+        Event = "event",
+        WebhookDelivery = "webhook_delivery",
     }
 }
 
@@ -36,6 +38,14 @@ pub enum JobPayload {
     Review {
         review: ReviewId,
     },
+    /// Plans a delivery for each webhook that wants this event.
+    Event {
+        event: EventId,
+    },
+    /// Sends one event to one webhook.
+    WebhookDelivery {
+        delivery: DeliveryId,
+    },
 }
 
 impl JobPayload {
@@ -48,6 +58,8 @@ impl JobPayload {
             Self::Rejudgement {} => JobKind::Rejudgement,
             Self::Waivers {} => JobKind::Waivers,
             Self::Review { .. } => JobKind::Review,
+            Self::Event { .. } => JobKind::Event,
+            Self::WebhookDelivery { .. } => JobKind::WebhookDelivery,
         }
     }
 }

@@ -31,3 +31,4 @@ pub mod template;
 pub mod text_enum;
 pub mod verdict;
 pub mod waiver;
+pub mod webhook;

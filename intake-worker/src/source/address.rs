@@ -1,4 +1,4 @@
-//! Which network addresses a source registry may lie at. The checked address is the one that is connected to.
+//! Which network addresses a source registry, or a webhook, may lie at. The checked address is the one that is connected to.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
@@ -10,7 +10,7 @@ use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 
 /// What may be connected to beside public addresses.
 #[derive(Debug, Clone)]
-pub(super) struct AddressPolicy {
+pub(crate) struct AddressPolicy {
     loopback: bool,
     private: bool,
     allowed: Vec<IpNet>,
@@ -19,7 +19,7 @@ pub(super) struct AddressPolicy {
 impl AddressPolicy {
     /// Development allows loopback; `private` also allows private networks and, in production, loopback; `allowed` lists
     /// networks by name and is the only way to a link-local address.
-    pub(super) fn new(profile: Profile, private: bool, allowed: Vec<IpNet>) -> Self {
+    pub(crate) fn new(profile: Profile, private: bool, allowed: Vec<IpNet>) -> Self {
         let loopback = match profile {
             Profile::Development => true,
             Profile::Production => private,
@@ -27,7 +27,7 @@ impl AddressPolicy {
         Self { loopback, private, allowed }
     }
 
-    pub(super) fn check(&self, address: IpAddr) -> Result<(), ForbiddenAddress> {
+    pub(crate) fn check(&self, address: IpAddr) -> Result<(), ForbiddenAddress> {
         let permitted = match AddressKind::of(address) {
             AddressKind::Public => true,
             AddressKind::Loopback => self.loopback,
@@ -44,11 +44,11 @@ impl AddressPolicy {
 /// An address that the policy does not allow.
 #[derive(Debug, Clone, Copy, thiserror::Error)]
 #[error("address {0} is not public")]
-pub(super) struct ForbiddenAddress(IpAddr);
+pub(crate) struct ForbiddenAddress(IpAddr);
 
 impl ForbiddenAddress {
     /// Finds it below a transport error.
-    pub(super) fn cause_of(error: &(dyn std::error::Error + 'static)) -> Option<Self> {
+    pub(crate) fn cause_of(error: &(dyn std::error::Error + 'static)) -> Option<Self> {
         let mut next = Some(error);
         while let Some(current) = next {
             if let Some(found) = current.downcast_ref::<Self>() {
@@ -152,7 +152,7 @@ pub trait NameLookup: Send + Sync {
 
 /// The system's resolver.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct SystemLookup;
+pub(crate) struct SystemLookup;
 
 impl NameLookup for SystemLookup {
     fn lookup(&self, name: &str) -> BoxFuture<'static, std::io::Result<Vec<IpAddr>>> {
@@ -166,9 +166,9 @@ impl NameLookup for SystemLookup {
 
 /// Hands on only addresses that passed; they are what is connected to. One forbidden address among them refuses the name:
 /// an answer that mixes public and private addresses is how a name is rebound.
-pub(super) struct GuardedResolver {
-    pub(super) policy: Arc<AddressPolicy>,
-    pub(super) names: Arc<dyn NameLookup>,
+pub(crate) struct GuardedResolver {
+    pub(crate) policy: Arc<AddressPolicy>,
+    pub(crate) names: Arc<dyn NameLookup>,
 }
 
 impl Resolve for GuardedResolver {

@@ -19,12 +19,14 @@ mod session;
 mod transport;
 
 pub use address::NameLookup;
+pub(crate) use address::{AddressPolicy, ForbiddenAddress, GuardedResolver, SystemLookup};
 pub use auth::{Credential, CredentialError};
 pub use blob::BlobStream;
 pub use challenge::Challenge;
 pub use client::{SourceClient, SourceSettings};
 pub use error::{FailureClass, OciErrorCode, SourceError};
 pub use manifest::RawManifest;
+pub(crate) use places::Places;
 pub use probe::{Known, ProbeReport, ProbeScope, ReferrersSupport};
 pub use referrers::{Referrers, ReferrersSource};
 pub use retry::RetryPolicy;

@@ -11,14 +11,14 @@ use super::error::SourceError;
 
 /// The rules for every URL, also each one that a redirect or a token realm names.
 #[derive(Debug, Clone)]
-pub(super) struct Places {
+pub(crate) struct Places {
     profile: Profile,
     plain_http: Vec<RegistryHost>,
     addresses: Arc<AddressPolicy>,
 }
 
 impl Places {
-    pub(super) const fn new(profile: Profile, plain_http: Vec<RegistryHost>, addresses: Arc<AddressPolicy>) -> Self {
+    pub(crate) const fn new(profile: Profile, plain_http: Vec<RegistryHost>, addresses: Arc<AddressPolicy>) -> Self {
         Self { profile, plain_http, addresses }
     }
 
@@ -37,7 +37,7 @@ impl Places {
 
     /// Checks scheme, user information and, where the host is an address, the address. Names are checked when they are
     /// resolved.
-    pub(super) fn check(&self, url: &Url) -> Result<(), SourceError> {
+    pub(crate) fn check(&self, url: &Url) -> Result<(), SourceError> {
         let forbidden = |why| Err(SourceError::HostForbidden { host: authority(url), why });
         if !url.username().is_empty() || url.password().is_some() {
             return forbidden("the URL carries user information");

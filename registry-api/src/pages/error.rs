@@ -83,6 +83,7 @@ const fn title(code: ProblemCode) -> &'static str {
         | ProblemCode::ReviewNotOpen
         | ProblemCode::ReviewNotDecidable
         | ProblemCode::WaiverInvalid
+        | ProblemCode::WebhookInvalid
         | ProblemCode::WaiverNotOpen
         | ProblemCode::QuotaExceeded => "That did not work",
     }

@@ -127,6 +127,29 @@ operations! {
     ApproveWaiver approveWaiver => DECIDER;
     RefuseWaiver refuseWaiver => DECIDER;
     WithdrawWaiver withdrawWaiver => DEVELOPER;
+    // webhooks
+    CreateWebhook createWebhook => ADMIN.personal();
+    ListWebhooks listWebhooks => ADMIN;
+    GetWebhook getWebhook => ADMIN;
+    ChangeWebhook changeWebhook => ADMIN.personal();
+    RemoveWebhook removeWebhook => ADMIN;
+    RotateWebhookSecret rotateWebhookSecret => ADMIN.personal();
+    TestWebhook testWebhook => ADMIN;
+    ListDeliveries listDeliveries => ADMIN;
+    GetDelivery getDelivery => ADMIN;
+    ReplayDelivery replayDelivery => ADMIN;
+    ReplayFailedDeliveries replayFailedDeliveries => ADMIN;
+    CreateWebhookOfStore createWebhookOfStore => SUPERUSER;
+    ListWebhooksOfStore listWebhooksOfStore => SUPERUSER;
+    GetWebhookOfStore getWebhookOfStore => SUPERUSER;
+    ChangeWebhookOfStore changeWebhookOfStore => SUPERUSER;
+    RemoveWebhookOfStore removeWebhookOfStore => SUPERUSER;
+    RotateWebhookSecretOfStore rotateWebhookSecretOfStore => SUPERUSER;
+    TestWebhookOfStore testWebhookOfStore => SUPERUSER;
+    ListDeliveriesOfStore listDeliveriesOfStore => SUPERUSER;
+    GetDeliveryOfStore getDeliveryOfStore => SUPERUSER;
+    ReplayDeliveryOfStore replayDeliveryOfStore => SUPERUSER;
+    ReplayFailedDeliveriesOfStore replayFailedDeliveriesOfStore => SUPERUSER;
     // packages
     ListPackages listPackages => PUBLIC;
     GetPackage getPackage => PUBLIC;

@@ -39,6 +39,9 @@ impl House<'_> {
             let id = if path.contains("/modules/{id}") { "moduleId" } else { "publishId" };
             path = path.replace("{id}", &text(&published[id]));
         }
+        if path.contains("/webhooks/") {
+            path = self.webhook(&path).await;
+        }
         if path.contains("{id}") {
             path = path.replace("{id}", &self.thing(&path, &name, n).await);
         }
@@ -95,6 +98,22 @@ impl House<'_> {
         let image = format!("ghcr.io/{}/{name}:1", self.slug);
         let body = json!({"imageRef": image, "manifest": module_manifest(name, "1.0.0"), "orgId": self.id});
         self.keeper.post("/v1/modules/publish", body).await.expect(202)
+    }
+
+    /// The path to a webhook of the organization or of the store, and to a delivery of it.
+    async fn webhook(&self, path: &str) -> String {
+        let (base, by) = if path.starts_with("/v1/webhooks") {
+            ("/v1/webhooks".to_owned(), &self.store.root)
+        } else {
+            (format!("/v1/orgs/{}/webhooks", self.slug), self.keeper)
+        };
+        // The store has a bounded number of them, and is the same for all tries.
+        let known = by.get(&base).await.expect(200)["items"][0]["id"].clone();
+        let id = if known.is_null() { by.post(&base, webhook()).await.expect(201)["id"].clone() } else { known };
+        let id = text(&id);
+        by.patch(&format!("{base}/{id}"), json!({"enabled": true})).await.expect(200);
+        let delivery = by.post(&format!("{base}/{id}/test"), json!({})).await.expect(202);
+        path.replace("{id}", &id).replace("{delivery}", &text(&delivery["delivery"]))
     }
 
     async fn company(&self, n: usize) -> String {
@@ -170,6 +189,12 @@ impl House<'_> {
                 json!({"verdict": "00000000-0000-0000-0000-000000000000", "reason": "seen"})
             }
             Operation::ChangeOrganization => json!({"trust_tier": "internal"}),
+            Operation::CreateWebhook | Operation::CreateWebhookOfStore => webhook(),
+            Operation::ChangeWebhook | Operation::ChangeWebhookOfStore => json!({"description": name}),
+            Operation::RotateWebhookSecret | Operation::RotateWebhookSecretOfStore => json!({}),
+            Operation::ReplayFailedDeliveries | Operation::ReplayFailedDeliveriesOfStore => {
+                json!({"since": "2026-01-01T00:00:00Z"})
+            }
             Operation::AskWaiver => waiver(1000 + n),
             Operation::ApproveWaiver | Operation::RefuseWaiver => json!({}),
             Operation::YankVersion => json!({"reason": "broken"}),
@@ -177,6 +202,10 @@ impl House<'_> {
             _ => return None,
         })
     }
+}
+
+fn webhook() -> Value {
+    json!({"url": "https://hooks.example.org/"})
 }
 
 fn waiver(n: usize) -> Value {

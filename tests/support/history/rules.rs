@@ -33,6 +33,15 @@ pub(super) const RULES: &[(&str, &str)] = &[
          GROUP BY intake_id, kind, coalesce(data->>'state', data->>'step', data->>'name') HAVING count(*) > 1",
     ),
     (
+        "a submission, or an intake's end, of which others are not told once",
+        "SELECT v.id || ' has ' || count(DISTINCT i.id) || ' intakes, ' || count(DISTINCT s.id) || ' and ' \
+           || count(DISTINCT e.id) || ' events' FROM versions v JOIN intakes i ON i.version_id = v.id \
+         LEFT JOIN events s ON s.subject = 'version:' || v.id AND s.kind = 'version.submitted' \
+         LEFT JOIN events e ON e.subject = 'version:' || v.id \
+           AND (e.data->>'from' = 'pending' OR e.kind IN ('intake.failed', 'intake.cancelled')) \
+         GROUP BY v.id HAVING count(DISTINCT s.id) <> count(DISTINCT i.id) OR count(DISTINCT e.id) <> count(DISTINCT i.id)",
+    ),
+    (
         "progress that goes back, or beyond the whole",
         "SELECT intake_id || ' ' || data FROM (SELECT *, lag((data->>'done_bytes')::bigint) OVER \
            (PARTITION BY intake_id ORDER BY id) AS before FROM intake_events WHERE kind = 'progress') told \

@@ -1,4 +1,4 @@
-//! `credentials rotate`: a new key for sealing registry credentials.
+//! `credentials rotate`: a new key for sealing registry credentials and webhook secrets.
 
 use std::path::PathBuf;
 
@@ -40,15 +40,20 @@ pub async fn run(global: &Global, output: Output, command: CredentialsCommand) -
     let id = add_key(&file)?;
     let ring = KeyRing::load(&KeyRingSettings::File { file }).map_err(anyhow::Error::from)?;
     let resealed = reseal_all(&pool, &ring).await.map_err(anyhow::Error::from)?;
-    let answer = json!({ "key": id, "resealed": resealed.resealed, "unopened": resealed.unopened });
+    let answer = json!({ "key": id, "resealed": resealed.resealed, "unopened": resealed.unopened,
+        "unopened_webhooks": resealed.unopened_webhooks });
     output.show(&answer, |_| {
         outln!("Key {id} seals from now on; {} credentials were sealed again.", resealed.resealed);
         for namespace in &resealed.unopened {
             outln!("  The credential of namespace {namespace} opens under no key; store it again.");
         }
+        for webhook in &resealed.unopened_webhooks {
+            outln!("  A secret of webhook {webhook} opens under no key; rotate it.");
+        }
         outln!("Earlier keys stay in the ring: backups of the database are sealed under them.");
     })?;
-    Ok(if resealed.unopened.is_empty() { Exit::Success } else { Exit::Failure })
+    let is_whole = resealed.unopened.is_empty() && resealed.unopened_webhooks.is_empty();
+    Ok(if is_whole { Exit::Success } else { Exit::Failure })
 }
 
 /// Appends a new key, which seals from then on; readers see the old file or the new one, never half of it.

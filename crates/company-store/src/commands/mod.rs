@@ -17,6 +17,7 @@ pub mod review;
 pub mod template;
 pub mod verify;
 pub mod waiver;
+pub mod webhook;
 
 use secrecy::SecretString;
 

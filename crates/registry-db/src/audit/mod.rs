@@ -10,6 +10,7 @@ use std::net::IpAddr;
 use diesel::prelude::*;
 use diesel_async::RunQueryDsl;
 use registry_types::audit::AuditAction;
+use registry_types::event::Event;
 use registry_types::ids::{OrganizationId, UserId};
 
 pub use chain::{Checkpoint, Head, add_checkpoint, checkpoints, seal};
@@ -17,7 +18,7 @@ pub use read::{AuditEntry, Filter, chained, list};
 
 use crate::schema::audit_entries;
 use crate::users::Credential;
-use crate::{Connection, DbResult};
+use crate::{Connection, DbResult, events};
 
 /// Who acts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -77,9 +78,14 @@ pub struct Entry {
     pub details: serde_json::Value,
 }
 
+/// Writes the entry and, if others are told of it, its event. Call in the transaction of what it tells of.
+///
 /// # Errors
 /// When the database refuses.
 pub async fn append(conn: &mut Connection, entry: Entry) -> DbResult<()> {
+    if let Some(event) = Event::of(entry.action, &entry.details) {
+        events::record(conn, entry.organization, &entry.subject, &event).await?;
+    }
     diesel::insert_into(audit_entries::table)
         .values((
             audit_entries::organization_id.eq(entry.organization.map(uuid::Uuid::from)),

@@ -1,0 +1,86 @@
+//! Who manages webhooks: an organization's administrators its own, the platform's people the store's.
+
+use actix_web::dev::Payload;
+use actix_web::{FromRequest, HttpRequest};
+use futures_util::future::LocalBoxFuture;
+use registry_db::audit::Entry;
+use registry_db::users::Identity;
+use registry_db::webhooks::{Owner, Webhook};
+use registry_types::audit::AuditAction;
+use registry_types::ids::WebhookId;
+use serde::Deserialize;
+use serde_json::Value;
+use uuid::Uuid;
+
+use crate::problem::{Problem, ProblemCode};
+use crate::rights::{Authenticated, Member};
+
+/// Of the organization that the path names, or of the store where it names none.
+pub(crate) struct Manager {
+    pub(super) identity: Identity,
+    pub(super) owner: Owner,
+}
+
+impl FromRequest for Manager {
+    type Error = Problem;
+    type Future = LocalBoxFuture<'static, Result<Self, Problem>>;
+
+    fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
+        if request.match_info().get("org").is_some() {
+            let member = Member::from_request(request, payload);
+            return Box::pin(async move {
+                let Member { identity, organization } = member.await?;
+                Ok(Self { identity, owner: Owner::Organization(organization.id) })
+            });
+        }
+        let superuser = Authenticated::from_request(request, payload);
+        Box::pin(async move { Ok(Self { identity: superuser.await?.0, owner: Owner::Store }) })
+    }
+}
+
+impl Manager {
+    /// Where its webhooks lie.
+    pub(super) fn base(&self) -> String {
+        match self.owner {
+            Owner::Organization(id) => format!("/v1/orgs/{id}/webhooks"),
+            Owner::Store => "/v1/webhooks".to_owned(),
+        }
+    }
+
+    pub(super) fn entry(&self, action: AuditAction, webhook: WebhookId, details: Value) -> Entry {
+        Entry {
+            organization: self.owner.organization(),
+            actor: self.identity.actor(),
+            action,
+            subject: format!("webhook:{webhook}"),
+            details,
+        }
+    }
+}
+
+/// A webhook in a path.
+#[derive(Deserialize)]
+pub(crate) struct WebhookPath {
+    id: Uuid,
+}
+
+impl WebhookPath {
+    pub(super) fn id(&self) -> WebhookId {
+        self.id.into()
+    }
+}
+
+/// A delivery in a path.
+#[derive(Deserialize)]
+pub(crate) struct DeliveryPath {
+    pub(super) id: Uuid,
+    pub(super) delivery: Uuid,
+}
+
+/// Nothing is sent to a webhook that is disabled.
+pub(super) fn demand_enabled(webhook: &Webhook) -> Result<(), Problem> {
+    match webhook.disabled {
+        None => Ok(()),
+        Some(_) => Err(Problem::new(ProblemCode::Conflict, "the webhook is disabled; enable it first")),
+    }
+}

@@ -1,0 +1,8 @@
+//! What happens in the store reaches those who asked to hear of it, and nobody else.
+
+mod delivery;
+mod events;
+mod interop;
+mod limits;
+mod log;
+mod scene;
