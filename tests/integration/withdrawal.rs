@@ -123,7 +123,10 @@ async fn a_deleted_module_is_gone_and_its_version_numbers_stay_used() {
     }
     let entry = "SELECT details FROM audit_entries WHERE action = 'package.withdrawn'";
     let entries = sql.query(entry, &[]).await.unwrap();
-    assert_eq!((entries.len(), entries[0].get::<_, Value>(0)), (1, json!({"reason": "a mistake"})));
+    assert_eq!(
+        (entries.len(), entries[0].get::<_, Value>(0)),
+        (1, json!({"package": "acme/ranker", "reason": "a mistake"}))
+    );
 
     // The next version brings it back; what was had once stays gone.
     scene

@@ -36,6 +36,7 @@ impl Leaked {
             "digest" => of("manifest digest"),
             "key" => of("api key"),
             "user" => of("user"),
+            "delivery" => of("delivery"),
             "id" => {
                 let kinds = [
                     ("/registries/", "registry"),
@@ -45,6 +46,7 @@ impl Leaked {
                     ("/modules/publish/", "intake"),
                     ("/modules/", "module"),
                     ("/keys/", "manifest key"),
+                    ("/webhooks/", "webhook"),
                     ("/intakes/", "intake"),
                 ];
                 let kind = kinds.iter().find(|(part, _)| path.contains(part));
@@ -110,6 +112,9 @@ async fn leaked(store: &Store, acme: &Organization, registry: &Registry) -> Leak
     {
         known.insert(kind, made(house.thing(path, "thing-1", 1).await));
     }
+    let (webhook, delivery) = house.webhook("/v1/orgs/acme/webhooks/").await;
+    known.insert("webhook", made(webhook));
+    known.insert("delivery", made(delivery));
     Leaked(known)
 }
 

@@ -40,7 +40,8 @@ impl House<'_> {
             path = path.replace("{id}", &text(&published[id]));
         }
         if path.contains("/webhooks/") {
-            path = self.webhook(&path).await;
+            let (webhook, delivery) = self.webhook(&path).await;
+            path = path.replace("{id}", &webhook).replace("{delivery}", &delivery);
         }
         if path.contains("{id}") {
             path = path.replace("{id}", &self.thing(&path, &name, n).await);
@@ -100,8 +101,8 @@ impl House<'_> {
         self.keeper.post("/v1/modules/publish", body).await.expect(202)
     }
 
-    /// The path to a webhook of the organization or of the store, and to a delivery of it.
-    async fn webhook(&self, path: &str) -> String {
+    /// A webhook of the organization or, where the path says so, of the store; and a delivery to it.
+    pub(super) async fn webhook(&self, path: &str) -> (String, String) {
         let (base, by) = if path.starts_with("/v1/webhooks") {
             ("/v1/webhooks".to_owned(), &self.store.root)
         } else {
@@ -113,7 +114,7 @@ impl House<'_> {
         let id = text(&id);
         by.patch(&format!("{base}/{id}"), json!({"enabled": true})).await.expect(200);
         let delivery = by.post(&format!("{base}/{id}/test"), json!({})).await.expect(202);
-        path.replace("{id}", &id).replace("{delivery}", &text(&delivery["delivery"]))
+        (id, text(&delivery["delivery"]))
     }
 
     async fn company(&self, n: usize) -> String {

@@ -93,7 +93,7 @@ pub(super) const RULES: &[(&str, &str)] = &[
            OR NOT EXISTS (SELECT FROM intake_events e WHERE e.intake_id = i.id AND e.kind = 'decided' \
                 AND e.at = v.created_at AND e.data->>'decision' = i.outcome) \
            OR NOT EXISTS (SELECT FROM audit_entries a WHERE a.subject = 'version:' || v.version_id \
-                AND a.action = 'version.decided' AND a.at = v.created_at AND a.details->>'decision' = i.outcome)",
+                AND a.action = 'version.decided' AND a.at = v.created_at AND a.details->>'to' = i.outcome)",
     ),
     (
         "a version in another state than its last intake left it in",
