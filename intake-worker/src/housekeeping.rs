@@ -7,7 +7,8 @@ use blob_store::BlobStore;
 use chrono::{TimeDelta, Utc};
 use registry_db::jobs::{self, ClaimedJob, Enqueue};
 use registry_db::{
-    Connection, DbResult, Pool, advisories, housekeeping, intakes, rejudgement, reviews, transaction, waivers,
+    Connection, DbResult, Pool, advisories, housekeeping, identity_providers, intakes, rejudgement, reviews,
+    transaction, waivers,
 };
 use registry_types::job::JobPayload;
 
@@ -46,6 +47,8 @@ pub(crate) async fn run(
     rejudgement::plan(&mut conn).await?;
     waivers::plan(&mut conn).await?;
     reviews::open_missing(&mut conn).await?;
+    // So that they are at hand when the provider is not, and one that was withdrawn does not count for long.
+    identity_providers::request_all_used(&mut conn).await?;
     end(&mut conn, job).await
 }
 

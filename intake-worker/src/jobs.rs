@@ -13,7 +13,7 @@ use registry_types::job::JobPayload;
 use crate::job_error::JobError;
 use crate::pipeline::{self, Pipeline};
 use crate::webhooks::Webhooks;
-use crate::{housekeeping, registry_test, rejudgement};
+use crate::{housekeeping, identity_keys, registry_test, rejudgement};
 
 /// The jobs' means.
 pub(crate) struct Jobs {
@@ -36,6 +36,7 @@ impl Jobs {
             JobPayload::Review { review } => review::run(&self.pipeline, job, review).await,
             JobPayload::Event { event } => self.webhooks.fan_out(job, event).await,
             JobPayload::WebhookDelivery { delivery } => self.webhooks.deliver(job, delivery).await,
+            JobPayload::IdentityKeys { issuer } => identity_keys::run(pool, source, job, &issuer).await,
         }
     }
 
@@ -52,7 +53,7 @@ impl Jobs {
             Ok(JobPayload::Waivers {}) => waivers::give_up(pool, job, error).await,
             Ok(JobPayload::Review { review }) => review::give_up(&self.pipeline, job, review, error).await,
             Ok(JobPayload::WebhookDelivery { delivery }) => self.webhooks.give_up(job, delivery, error).await,
-            Ok(JobPayload::Event { .. }) => self.remove(job, error).await,
+            Ok(JobPayload::Event { .. } | JobPayload::IdentityKeys { .. }) => self.remove(job, error).await,
             // Nobody can tell what it was about.
             Err(unreadable) => {
                 tracing::error!(job = %job.lease.job, error = %unreadable, "a job that nobody can read is removed");

@@ -7,6 +7,7 @@ pub mod advisories;
 mod audit;
 mod backoff;
 mod housekeeping;
+mod identity_keys;
 mod job_error;
 mod jobs;
 mod pipeline;
@@ -168,10 +169,11 @@ fn source_settings(settings: &WorkerSettings) -> Result<SourceSettings, WorkerEr
     Ok(source)
 }
 
-/// Receivers of events that are slow to answer keep no intake waiting.
+/// Receivers of events that are slow to answer keep no intake waiting; and a publish that waits for an issuer's keys waits for
+/// no intake.
 fn lanes(settings: &WorkerSettings) -> [Lane; 2] {
-    let is_webhooks = |kind: JobKind| match kind {
-        JobKind::Event | JobKind::WebhookDelivery => true,
+    let is_brief = |kind: JobKind| match kind {
+        JobKind::Event | JobKind::WebhookDelivery | JobKind::IdentityKeys => true,
         JobKind::Intake
         | JobKind::RegistryTest
         | JobKind::Housekeeping
@@ -179,12 +181,12 @@ fn lanes(settings: &WorkerSettings) -> [Lane; 2] {
         | JobKind::Waivers
         | JobKind::Review => false,
     };
-    let (of_webhooks, others) = JobKind::ALL.iter().copied().partition(|kind| is_webhooks(*kind));
+    let (brief, others) = JobKind::ALL.iter().copied().partition(|kind| is_brief(*kind));
     let limits = settings.queue.limits();
     let webhook_limits = ClaimLimits { per_source_host: settings.webhooks.per_host, ..limits };
     [
         Lane { kinds: others, concurrency: settings.concurrency, limits },
-        Lane { kinds: of_webhooks, concurrency: settings.webhooks.concurrency, limits: webhook_limits },
+        Lane { kinds: brief, concurrency: settings.webhooks.concurrency, limits: webhook_limits },
     ]
 }
 

@@ -26,6 +26,7 @@ mod settings;
 pub mod state;
 mod telemetry;
 mod templates;
+mod trusted_publishing;
 mod waivers;
 mod webhooks;
 
@@ -52,6 +53,7 @@ fn routes(cfg: &mut utoipa_actix_web::service_config::ServiceConfig) {
         .configure(registries::routes)
         .configure(reviews::routes)
         .configure(templates::routes)
+        .configure(trusted_publishing::routes)
         .configure(waivers::routes)
         .configure(webhooks::routes);
 }

@@ -45,6 +45,8 @@ text_enum! {
         WaiverInvalid = "WAIVER_INVALID",
         WaiverNotOpen = "WAIVER_NOT_OPEN",
         WebhookInvalid = "WEBHOOK_INVALID",
+        IdentityTokenRefused = "IDENTITY_TOKEN_REFUSED",
+        TrustedPublisherInvalid = "TRUSTED_PUBLISHER_INVALID",
         QuotaExceeded = "QUOTA_EXCEEDED",
         SourcePublishUnsupported = "SOURCE_PUBLISH_UNSUPPORTED",
         ModuleRunsUnsupported = "MODULE_RUNS_UNSUPPORTED",
@@ -58,7 +60,7 @@ impl ProblemCode {
     pub const fn status(self) -> StatusCode {
         match self {
             Self::BadRequest => StatusCode::BAD_REQUEST,
-            Self::Unauthenticated => StatusCode::UNAUTHORIZED,
+            Self::Unauthenticated | Self::IdentityTokenRefused => StatusCode::UNAUTHORIZED,
             Self::Forbidden
             | Self::RegistryUnauthorized
             | Self::AnotherPersonRequired
@@ -85,6 +87,7 @@ impl ProblemCode {
             | Self::ManifestUnsigned
             | Self::ManifestSignatureInvalid
             | Self::ManifestKeyInvalid
+            | Self::TrustedPublisherInvalid
             | Self::TemplateInvalid => StatusCode::UNPROCESSABLE_ENTITY,
             // 403, not 429: the HLA-Compass client retries a 429 and then hides the text.
             Self::QuotaExceeded => StatusCode::FORBIDDEN,

@@ -71,11 +71,20 @@ pub struct Limits {
     pub manifest_keys: u32,
     /// Webhooks; the store itself has as many.
     pub webhooks: u32,
+    /// Jobs of continuous integration that may publish.
+    pub trusted_publishers: u32,
 }
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { open_intakes: 50, registries: 100, manifest_keys: 200, open_waivers: 500, webhooks: 20 }
+        Self {
+            open_intakes: 50,
+            registries: 100,
+            manifest_keys: 200,
+            open_waivers: 500,
+            webhooks: 20,
+            trusted_publishers: 200,
+        }
     }
 }
 

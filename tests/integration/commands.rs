@@ -16,8 +16,13 @@ pub(crate) struct Program<'s> {
 }
 
 impl<'s> Program<'s> {
+    /// On a machine where nobody has logged in.
+    pub(crate) fn new(store: &'s Store) -> Self {
+        Self { store, home: tempfile::tempdir().unwrap() }
+    }
+
     pub(crate) async fn of(store: &'s Store, email: &str) -> Self {
-        let program = Self { store, home: tempfile::tempdir().unwrap() };
+        let program = Self::new(store);
         program.write("password", PASSWORD);
         program.done(&["login", "--email", email, "--password-file", "password"]).await;
         program
@@ -32,6 +37,11 @@ impl<'s> Program<'s> {
     }
 
     pub(crate) async fn run(&self, arguments: &[&str]) -> std::process::Output {
+        self.run_in(arguments, &[]).await
+    }
+
+    /// With variables of a job beside the usual ones.
+    pub(crate) async fn run_in(&self, arguments: &[&str], variables: &[(&str, String)]) -> std::process::Output {
         tokio::process::Command::new(Path::new(env!("CARGO_BIN_EXE_test-company-store")))
             .args(["--json", "--server", self.store.url().as_str()])
             .args(arguments)
@@ -39,6 +49,7 @@ impl<'s> Program<'s> {
             .env_clear()
             .env("HOME", self.home.path())
             .env("XDG_CONFIG_HOME", self.home.path())
+            .envs(variables.iter().map(|(name, value)| (name, value)))
             .output()
             .await
             .unwrap()

@@ -37,6 +37,7 @@ mod signatures;
 mod telemetry;
 mod templates;
 mod tenants;
+mod trusted_publishing;
 mod verdict;
 mod waivers;
 mod webhooks;

@@ -10,6 +10,7 @@ pub mod history;
 pub mod hla_compass;
 pub mod hold;
 pub mod hostile_registry;
+pub mod identity_provider;
 pub mod image;
 pub mod object_server;
 pub mod postgres;

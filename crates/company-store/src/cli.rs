@@ -6,7 +6,7 @@ use clap::{Args, Parser, Subcommand};
 
 use crate::commands::{
     advisories, audit, completions, config, credentials, intake, key, login, migrate, packages, publish, pull,
-    registry, review, template, verify, waiver, webhook,
+    registry, review, template, trusted_publisher, verify, waiver, webhook,
 };
 use crate::exit::{CommandError, Exit};
 use crate::output::Output;
@@ -79,6 +79,9 @@ pub enum Command {
     /// Keys that package manifests are signed with.
     #[command(subcommand)]
     Key(key::KeyCommand),
+    /// Jobs of continuous integration that may publish without a stored secret.
+    #[command(subcommand)]
+    TrustedPublisher(trusted_publisher::TrustedPublisherCommand),
     /// Publish, import and export company templates.
     #[command(subcommand)]
     Template(template::TemplateCommand),
@@ -128,6 +131,7 @@ impl Cli {
             Command::Waiver(command) => waiver::run(&global, output, command).await,
             Command::Webhook(args) => webhook::run(&global, output, args).await,
             Command::Key(command) => key::run(&global, output, command).await,
+            Command::TrustedPublisher(command) => trusted_publisher::run(&global, output, command).await,
             Command::Template(command) => template::run(&global, output, command).await,
             Command::Pull(args) => pull::run(&global, output, args).await,
             Command::Verify(args) => verify::run(&global, output, args).await,

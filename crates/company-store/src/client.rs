@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use registry_types::pointer::PointerError;
 use reqwest::{Method, RequestBuilder, Response, StatusCode};
+use secrecy::{ExposeSecret as _, SecretString};
 use serde::Serialize;
 use serde_json::{Value, json};
 
@@ -14,6 +15,10 @@ use crate::session::Session;
 const DEFAULT_SERVER: &str = "http://127.0.0.1:8480";
 /// Answers are small; event streams are read line by line.
 const MAX_ANSWER_BYTES: usize = 32 * 1024 * 1024;
+
+/// Between two attempts to exchange an identity token; there is none behind the last.
+const EXCHANGE_PAUSES: [Option<Duration>; 4] =
+    [Some(Duration::from_secs(2)), Some(Duration::from_secs(5)), Some(Duration::from_secs(10)), None];
 
 /// A connection to one store, with whatever proves who asks.
 pub struct Client {
@@ -27,6 +32,8 @@ enum Credential {
     None,
     ApiKey(String),
     Session(Session),
+    /// Of a job of continuous integration, for one package.
+    PublishToken(SecretString),
 }
 
 impl Client {
@@ -151,6 +158,7 @@ impl Client {
             Credential::None => request,
             Credential::ApiKey(key) => request.header("X-API-Key", key),
             Credential::Session(session) => request.bearer_auth(&session.access_token),
+            Credential::PublishToken(token) => request.bearer_auth(token.expose_secret()),
         }
     }
 
@@ -163,7 +171,8 @@ impl Client {
     pub fn registry_auth(&self) -> oci_client::secrets::RegistryAuth {
         use oci_client::secrets::RegistryAuth;
         match &self.credential {
-            Credential::None => RegistryAuth::Anonymous,
+            // A publish token pulls nothing.
+            Credential::None | Credential::PublishToken(_) => RegistryAuth::Anonymous,
             Credential::ApiKey(key) => RegistryAuth::Basic("api-key".to_owned(), key.clone()),
             Credential::Session(session) => RegistryAuth::Basic(session.email.clone(), session.access_token.clone()),
         }
@@ -214,6 +223,49 @@ impl Client {
             let _ = self.send_once(Method::POST, "/v1/auth/logout", Some(&body), &[]).await;
         }
         Session::forget()
+    }
+
+    /// Exchanges a job's identity token, and acts with what it gives from then on: to publish `package`, and nothing else.
+    ///
+    /// # Errors
+    /// What the store refuses, or why it cannot be asked.
+    pub async fn exchange_identity(
+        &mut self,
+        identity: &SecretString,
+        organization: &str,
+        package: &str,
+    ) -> Result<(), CommandError> {
+        self.credential = Credential::None;
+        let body = json!({ "token": identity.expose_secret(), "organization": organization, "package": package });
+        for pause in EXCHANGE_PAUSES {
+            let response = self.send_once(Method::POST, "/v1/oidc/exchange", Some(&body), &[]).await?;
+            match (response.status(), pause) {
+                (StatusCode::OK, _) => {
+                    let answer = answer(response).await?;
+                    let token = answer.get("token").and_then(Value::as_str);
+                    let token = token.ok_or_else(|| CommandError::Answer("no token".to_owned()))?;
+                    self.credential = Credential::PublishToken(SecretString::from(token));
+                    return Ok(());
+                }
+                // The provider does not answer the store; the identity token is not used up by that.
+                (StatusCode::SERVICE_UNAVAILABLE, Some(pause)) => tokio::time::sleep(pause).await,
+                _ => return Err(refusal(response).await),
+            }
+        }
+        Err(CommandError::Answer("no answer to the exchange".to_owned()))
+    }
+
+    /// What jobs ask their provider to make identity tokens for.
+    ///
+    /// # Errors
+    /// Why the store cannot be asked.
+    pub async fn audience(&self) -> Result<String, CommandError> {
+        let response = self.send_once(Method::GET, "/v1/oidc/audience", None::<&Value>, &[]).await?;
+        if !response.status().is_success() {
+            return Err(refusal(response).await);
+        }
+        let audience = answer(response).await?.get("audience").and_then(Value::as_str).map(str::to_owned);
+        audience.ok_or_else(|| CommandError::Answer("no audience".to_owned()))
     }
 
     async fn refresh(&mut self) -> Result<bool, CommandError> {

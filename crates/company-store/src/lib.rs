@@ -1,5 +1,6 @@
 //! The `company-store` program: client commands, and `up`, which runs everything in one process tree.
 
+mod ci_identity;
 pub mod cli;
 pub mod client;
 pub mod commands;

@@ -173,6 +173,7 @@ pub async fn identity(conn: &mut Connection, hash: SecretHash) -> DbResult<Optio
         is_superuser: false,
         credential: Credential::ApiKey(key.into()),
         address: None,
+        only_package: None,
         memberships: vec![Membership { is_primary: true, ..membership(columns)? }],
     }))
 }

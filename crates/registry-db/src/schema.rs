@@ -207,6 +207,17 @@ diesel::table! {
 }
 
 diesel::table! {
+    identity_providers (issuer) {
+        issuer -> Text,
+        keys -> Jsonb,
+        keys_read_at -> Nullable<Timestamptz>,
+        attempts -> BigInt,
+        attempted_at -> Nullable<Timestamptz>,
+        last_error -> Nullable<Text>,
+    }
+}
+
+diesel::table! {
     intake_checks (intake_id, name) {
         intake_id -> Uuid,
         name -> Text,
@@ -381,6 +392,18 @@ diesel::table! {
 }
 
 diesel::table! {
+    publish_tokens (id) {
+        id -> Uuid,
+        trusted_publisher_id -> Uuid,
+        token_hash -> Bytea,
+        claims -> Jsonb,
+        issued_at -> Timestamptz,
+        expires_at -> Timestamptz,
+        revoked_at -> Nullable<Timestamptz>,
+    }
+}
+
+diesel::table! {
     queue_turns (organization_id) {
         organization_id -> Uuid,
         claimed_at -> Timestamptz,
@@ -457,6 +480,36 @@ diesel::table! {
         key -> Text,
         value -> Jsonb,
         updated_at -> Timestamptz,
+    }
+}
+
+diesel::table! {
+    trusted_publishers (id) {
+        id -> Uuid,
+        organization_id -> Uuid,
+        package_name -> Text,
+        provider -> Text,
+        issuer -> Text,
+        repository_id -> BigInt,
+        owner_id -> BigInt,
+        workflow -> Text,
+        environment -> Nullable<Text>,
+        reference -> Nullable<Text>,
+        repository -> Text,
+        created_by -> Uuid,
+        created_at -> Timestamptz,
+        removed_by -> Nullable<Uuid>,
+        removed_at -> Nullable<Timestamptz>,
+        last_used_at -> Nullable<Timestamptz>,
+    }
+}
+
+diesel::table! {
+    used_identity_tokens (issuer, token_id) {
+        issuer -> Text,
+        token_id -> Bytea,
+        expires_at -> Timestamptz,
+        replays -> BigInt,
     }
 }
 
@@ -640,6 +693,7 @@ diesel::allow_tables_to_appear_in_same_query!(
     events,
     findings,
     idempotency_keys,
+    identity_providers,
     intake_checks,
     intake_events,
     intake_steps,
@@ -654,12 +708,15 @@ diesel::allow_tables_to_appear_in_same_query!(
     organization_blobs,
     organizations,
     packages,
+    publish_tokens,
     queue_turns,
     registry_namespaces,
     rejudgement_requests,
     reviews,
     sessions,
     store_settings,
+    trusted_publishers,
+    used_identity_tokens,
     users,
     verdicts,
     version_blobs,

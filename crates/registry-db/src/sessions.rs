@@ -195,6 +195,7 @@ pub async fn identity(conn: &mut Connection, access: SecretHash) -> DbResult<Opt
         is_superuser: *is_superuser,
         credential: Credential::Session((*session).into()),
         address: None,
+        only_package: None,
         memberships: rows.iter().filter_map(|row| row.4.clone()).map(membership).collect::<DbResult<_>>()?,
     }))
 }

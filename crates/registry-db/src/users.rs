@@ -6,8 +6,8 @@ use std::net::IpAddr;
 use chrono::{DateTime, Utc};
 use diesel::prelude::*;
 use diesel_async::RunQueryDsl;
-use registry_types::ids::{ApiKeyId, OrganizationId, SessionId, UserId};
-use registry_types::names::{Email, OrganizationSlug};
+use registry_types::ids::{ApiKeyId, OrganizationId, PublishTokenId, SessionId, UserId};
+use registry_types::names::{Email, OrganizationSlug, PackageSlug};
 use registry_types::people::{Role, TrustTier};
 
 use crate::audit::Actor;
@@ -53,6 +53,8 @@ pub struct NewUser {
 pub enum Credential {
     Session(SessionId),
     ApiKey(ApiKeyId),
+    /// Of a trusted publisher's job: good for publishing one package, and nothing else.
+    PublishToken(PublishTokenId),
 }
 
 /// One organization of a caller.
@@ -76,9 +78,17 @@ pub struct Identity {
     /// Where the request came from, as far as the server sees.
     pub address: Option<IpAddr>,
     pub memberships: Vec<Membership>,
+    /// The only package that the credential is good for; `None` = all that its holder may.
+    pub only_package: Option<PackageSlug>,
 }
 
 impl Identity {
+    /// Whether the credential is good for this package of an organization that it is good for.
+    #[must_use]
+    pub fn may_act_on(&self, package: &PackageSlug) -> bool {
+        self.only_package.as_ref().is_none_or(|only| only == package)
+    }
+
     /// Who stands in the audit log.
     #[must_use]
     pub const fn actor(&self) -> Actor {

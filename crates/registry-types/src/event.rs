@@ -160,7 +160,12 @@ fn event_type(action: AuditAction, details: &Value) -> Option<EventType> {
         A::ManifestKeyEnrolled => E::ManifestKeyEnrolled,
         A::ManifestKeyRevoked => E::ManifestKeyRevoked,
         A::OrganizationTrustTierChanged => E::OrganizationTrustTierChanged,
-        A::OrganizationCreated
+        A::TrustedPublisherAdded
+        | A::TrustedPublisherRemoved
+        | A::PublishTokenIssued
+        | A::PublishTokenRefused
+        | A::PublishTokenRevoked
+        | A::OrganizationCreated
         | A::MemberSet
         | A::MemberRemoved
         | A::UserCreated

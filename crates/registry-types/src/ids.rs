@@ -26,6 +26,6 @@ macro_rules! typed_id {
 
 typed_id! {
     OrganizationId, UserId, SessionId, ApiKeyId, ManifestKeyId, RegistryNamespaceId, PackageId, VersionId, IntakeId, JobId, VerdictId,
-    WaiverId, ReviewId, CompanyId, AgentId, GoalId, ProjectId, IssueId, EventId, WebhookId,
+    WaiverId, ReviewId, TrustedPublisherId, PublishTokenId, CompanyId, AgentId, GoalId, ProjectId, IssueId, EventId, WebhookId,
     DeliveryId,
 }

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::identity_provider::Issuer;
 use crate::ids::{DeliveryId, EventId, IntakeId, RegistryNamespaceId, ReviewId};
 use crate::text_enum;
 
@@ -15,6 +16,7 @@ text_enum! {
         Review = "review",
         Event = "event",
         WebhookDelivery = "webhook_delivery",
+        IdentityKeys = "identity_keys",
     }
 }
 
@@ -46,6 +48,10 @@ pub enum JobPayload {
     WebhookDelivery {
         delivery: DeliveryId,
     },
+    /// Reads the keys that an identity provider signs its tokens with.
+    IdentityKeys {
+        issuer: Issuer,
+    },
 }
 
 impl JobPayload {
@@ -60,6 +66,7 @@ impl JobPayload {
             Self::Review { .. } => JobKind::Review,
             Self::Event { .. } => JobKind::Event,
             Self::WebhookDelivery { .. } => JobKind::WebhookDelivery,
+            Self::IdentityKeys { .. } => JobKind::IdentityKeys,
         }
     }
 }

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::advisory::Severity;
+use crate::identity_provider::{CiProvider, Issuer};
 use crate::intake::CheckName;
 use crate::people::TrustTier;
 use crate::profile::Profile;
@@ -32,6 +33,7 @@ pub struct Policy {
     pub permissions: PermissionPolicy,
     pub reviews: ReviewPolicy,
     pub manifest_signatures: ManifestSignaturePolicy,
+    pub trusted_publishing: TrustedPublishingPolicy,
 }
 
 /// One requirement per check: exhaustive, so that a new check forces a decision.
@@ -194,6 +196,56 @@ text_enum! {
     }
 }
 
+/// Publishing by jobs of continuous integration, without a stored secret.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct TrustedPublishingPolicy {
+    /// Whose tokens are taken; none switches trusted publishing off.
+    pub issuers: Vec<TrustedIssuer>,
+    /// What tokens must be made for; `None` = the store's own address.
+    pub audience: Option<String>,
+    /// How long a publish token lives, 1 to 60.
+    pub token_minutes: u32,
+    /// Whether a manifest that such a job submits unsigned counts as signed: an administrator bound the job, as one enrols a
+    /// key, and no secret has to lie in the pipeline. A signature that is there is judged all the same.
+    pub stands_for_manifest_signature: bool,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TrustedIssuer {
+    pub provider: CiProvider,
+    pub issuer: Issuer,
+}
+
+impl Default for TrustedPublishingPolicy {
+    fn default() -> Self {
+        let known = [
+            (CiProvider::GitHub, "https://token.actions.githubusercontent.com"),
+            (CiProvider::GitLab, "https://gitlab.com"),
+        ];
+        let issuers = known
+            .into_iter()
+            .filter_map(|(provider, issuer)| Some(TrustedIssuer { provider, issuer: issuer.parse().ok()? }));
+        Self { issuers: issuers.collect(), audience: None, token_minutes: 15, stands_for_manifest_signature: true }
+    }
+}
+
+impl TrustedPublishingPolicy {
+    #[must_use]
+    pub fn issuer(&self, issuer: &str) -> Option<&TrustedIssuer> {
+        self.issuers.iter().find(|trusted| trusted.issuer.as_str() == issuer)
+    }
+
+    fn is_sound(&self) -> bool {
+        let is_repeated =
+            |at: usize, issuer: &Issuer| self.issuers.iter().take(at).any(|other| other.issuer == *issuer);
+        (1..=60).contains(&self.token_minutes)
+            && self.audience.as_deref().is_none_or(|audience| (1..=200).contains(&audience.len()))
+            && !self.issuers.iter().enumerate().any(|(at, trusted)| is_repeated(at, &trusted.issuer))
+    }
+}
+
 /// Why a policy document does not load.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum PolicyError {
@@ -203,6 +255,10 @@ pub enum PolicyError {
     Foundations,
     #[error("what proves what the image is (image, archive, signature) is never left to a person (reviews.acceptable)")]
     Unreviewable,
+    #[error(
+        "trusted_publishing: issuers are named once, the audience has 1 to 200 characters, tokens live 1 to 60 minutes"
+    )]
+    TrustedPublishing,
 }
 
 impl Policy {
@@ -220,6 +276,9 @@ impl Policy {
         let proofs = [CheckName::Image, CheckName::Archive, CheckName::Signature];
         if self.reviews.acceptable.iter().any(|check| proofs.contains(check)) {
             return Err(PolicyError::Unreviewable);
+        }
+        if !self.trusted_publishing.is_sound() {
+            return Err(PolicyError::TrustedPublishing);
         }
         Ok(())
     }

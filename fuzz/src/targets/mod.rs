@@ -3,6 +3,7 @@
 
 mod documents;
 mod files;
+mod identities;
 mod layers;
 mod names;
 mod versions;
@@ -25,6 +26,8 @@ pub(crate) const TARGETS: &[Target] = &[
     ("version_order", versions::version_order),
     ("package_manifest", documents::package_manifest),
     ("template", documents::template),
+    ("signing_keys", identities::signing_keys),
+    ("identity_claims", identities::identity_claims),
 ];
 
 /// The first byte as a choice among so many, and the rest.

@@ -49,7 +49,7 @@ impl SourceSettings {
 /// A read-only OCI registry client for registries that are not trusted. Cheap to clone.
 #[derive(Clone)]
 pub struct SourceClient {
-    shared: Arc<Shared>,
+    pub(super) shared: Arc<Shared>,
 }
 
 pub(super) struct Shared {

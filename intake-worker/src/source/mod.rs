@@ -8,6 +8,7 @@ mod auth;
 mod blob;
 mod challenge;
 mod client;
+mod document;
 mod error;
 pub mod image;
 pub mod manifest;

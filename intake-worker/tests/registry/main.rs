@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a failed expectation of a test ends it")]
 
 mod conformance;
+mod document;
 mod fixtures;
 mod image;
 mod probe;

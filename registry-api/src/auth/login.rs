@@ -137,7 +137,7 @@ pub(crate) async fn logout(
     let presented = body.refresh_token.and_then(|token| tokens::hash(token.expose_secret()));
     // A client that logs out with an access token that has run out is logged out all the same.
     let session = match caller.ok().and_then(|MaybeAuthenticated(identity)| identity) {
-        Some(Identity { credential: Credential::ApiKey(_), .. }) => {
+        Some(Identity { credential: Credential::ApiKey(_) | Credential::PublishToken(_), .. }) => {
             return Err(Problem::bad_request("an API key is revoked, not logged out"));
         }
         Some(Identity { credential: Credential::Session(session), .. }) => Some(session),

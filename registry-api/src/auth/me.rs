@@ -48,6 +48,7 @@ impl From<Identity> for Me {
             credential_type: match identity.credential {
                 Credential::Session(_) => "session",
                 Credential::ApiKey(_) => "api_key",
+                Credential::PublishToken(_) => "publish_token",
             },
             organizations: identity
                 .memberships

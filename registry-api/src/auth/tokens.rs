@@ -16,20 +16,25 @@ pub(crate) enum TokenKind {
     Access,
     Refresh,
     ApiKey,
+    /// Of a trusted publisher's job.
+    Publish,
 }
 
 impl TokenKind {
+    const ALL: [Self; 4] = [Self::Access, Self::Refresh, Self::ApiKey, Self::Publish];
+
     const fn prefix(self) -> &'static str {
         match self {
             Self::Access => "cs_at_",
             Self::Refresh => "cs_rt_",
             Self::ApiKey => "cs_key_",
+            Self::Publish => "cs_pub_",
         }
     }
 
     /// What a presented text claims to be.
     pub(crate) fn of(text: &str) -> Option<Self> {
-        [Self::Access, Self::Refresh, Self::ApiKey].into_iter().find(|kind| text.starts_with(kind.prefix()))
+        Self::ALL.into_iter().find(|kind| text.starts_with(kind.prefix()))
     }
 }
 
@@ -56,7 +61,7 @@ mod tests {
 
     #[test]
     fn tokens_tell_their_kind_and_never_repeat() {
-        for kind in [TokenKind::Access, TokenKind::Refresh, TokenKind::ApiKey] {
+        for kind in TokenKind::ALL {
             let (one, two) = (generate(kind).unwrap(), generate(kind).unwrap());
             assert_eq!(TokenKind::of(one.expose_secret()), Some(kind));
             assert_ne!(hash_of(&one), hash_of(&two));

@@ -15,7 +15,8 @@ use crate::problem::{Problem, Problems};
 use crate::rights::{Authenticated, Member};
 use crate::state::AppState;
 
-/// An intake that `identity` may see: one of its own organizations'; a superuser sees all.
+/// An intake that `identity` may see: one of its own organizations', of its package if its credential is for one; a superuser
+/// sees all.
 ///
 /// # Errors
 /// 404 for all others.
@@ -26,6 +27,7 @@ pub(crate) async fn own_intake(conn: &mut Connection, identity: &Identity, id: I
         other => other.into(),
     })?;
     let is_own = identity.memberships.iter().any(|own| own.organization == intake.summary.organization);
+    let is_own = is_own && identity.may_act_on(&intake.summary.package_name.name);
     if is_own || identity.is_superuser { Ok(intake) } else { Err(not_found()) }
 }
 

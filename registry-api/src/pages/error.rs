@@ -55,7 +55,7 @@ fn account(request: &HttpRequest) -> Option<String> {
 const fn title(code: ProblemCode) -> &'static str {
     match code {
         ProblemCode::NotFound => "There is nothing here",
-        ProblemCode::Unauthenticated => "Please log in",
+        ProblemCode::Unauthenticated | ProblemCode::IdentityTokenRefused => "Please log in",
         ProblemCode::Forbidden
         | ProblemCode::RegistryUnauthorized
         | ProblemCode::AnotherPersonRequired
@@ -75,6 +75,7 @@ const fn title(code: ProblemCode) -> &'static str {
         | ProblemCode::ManifestSignatureInvalid
         | ProblemCode::ManifestKeyInvalid
         | ProblemCode::TemplateInvalid
+        | ProblemCode::TrustedPublisherInvalid
         | ProblemCode::VersionExists
         | ProblemCode::ModuleRunsUnsupported
         | ProblemCode::IntakeInProgress

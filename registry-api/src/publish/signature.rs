@@ -5,6 +5,7 @@ use chrono::Utc;
 use package_formats::manifest_signature::{CanonicalManifest, ManifestSignature, may_be_signed};
 use registry_db::manifest_keys::{self, KeyStanding};
 use registry_db::manifest_signatures::NewManifestSignature;
+use registry_db::users::{Credential, Identity};
 use registry_db::{Connection, store_settings};
 use registry_types::manifest_key::{KeyFingerprint, ManifestKey};
 use registry_types::package::PackageFormat;
@@ -14,6 +15,24 @@ use super::request::{Publish, manifest_invalid};
 use crate::problem::{Problem, ProblemCode};
 use crate::rights::MemberOrganization;
 
+/// Who submits a manifest.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Submitter {
+    /// A person, or a program with a person's key.
+    Person,
+    /// A job that an administrator bound to the package.
+    TrustedJob,
+}
+
+impl Submitter {
+    pub(super) const fn of(identity: &Identity) -> Self {
+        match identity.credential {
+            Credential::Session(_) | Credential::ApiKey(_) => Self::Person,
+            Credential::PublishToken(_) => Self::TrustedJob,
+        }
+    }
+}
+
 /// Judges the signature, in a format that has one, by the organization's keys and by what the policy demands of its tier. A signature that does not
 /// verify, or is by a revoked key, is refused whatever is demanded.
 ///
@@ -22,21 +41,27 @@ use crate::rights::MemberOrganization;
 pub(super) async fn judge(
     conn: &mut Connection,
     organization: &MemberOrganization,
+    submitter: Submitter,
     asked: &Publish,
     format: PackageFormat,
 ) -> Result<Option<NewManifestSignature>, Problem> {
     if !may_be_signed(format) {
         return Ok(None);
     }
-    let demand = store_settings::policy(conn).await?.manifest_signatures.of(organization.trust_tier);
+    let policy = store_settings::policy(conn).await?;
+    let demand = policy.manifest_signatures.of(organization.trust_tier);
+    let stands_in = match submitter {
+        Submitter::Person => false,
+        Submitter::TrustedJob => policy.trusted_publishing.stands_for_manifest_signature,
+    };
     let manifest_sha256 = asked.canonical.sha256();
     let Some(signature) = ManifestSignature::read(&asked.manifest_value).map_err(manifest_invalid)? else {
-        return match demand {
-            ManifestSignatureDemand::Recorded => {
-                Ok(Some(NewManifestSignature { manifest_sha256, key: None, enrolled: None }))
-            }
-            ManifestSignatureDemand::Enrolled | ManifestSignatureDemand::Signed => Err(unsigned(organization)),
+        let is_demanded = match demand {
+            ManifestSignatureDemand::Recorded => false,
+            ManifestSignatureDemand::Enrolled | ManifestSignatureDemand::Signed => !stands_in,
         };
+        let recorded = NewManifestSignature { manifest_sha256, key: None, enrolled: None };
+        return if is_demanded { Err(unsigned(organization)) } else { Ok(Some(recorded)) };
     };
     let fingerprint = signature.key.as_ref().map(ManifestKey::fingerprint);
     let known = manifest_keys::standings(conn, organization.id, fingerprint).await?;

@@ -7,6 +7,7 @@ use registry_db::publish::{self, NewSubmission};
 use registry_db::registries::RegistryNamespace;
 use registry_db::users::Identity;
 use registry_db::{Connection, transaction};
+use registry_types::names::PackageSlug;
 use registry_types::package::Visibility;
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -15,6 +16,7 @@ use uuid::Uuid;
 use super::fingerprint::fingerprint;
 use super::refusal::refused;
 use super::request::{Publish, PublishRequest};
+use super::signature::Submitter;
 use super::signers::{TrustedSigner, trusted_signers};
 use super::{signature, target};
 use crate::problem::{Problem, ProblemBody, ProblemCode, Problems};
@@ -114,7 +116,9 @@ async fn accept(
     let mut conn = state.pool.get().await?;
     let namespace = target::namespace(&mut conn, &organization, &asked.image).await?;
     let descriptor = asked.descriptor()?;
-    let signature = signature::judge(&mut conn, &organization, &asked, descriptor.format).await?;
+    demand_package(identity, &descriptor.name)?;
+    let submitter = Submitter::of(identity);
+    let signature = signature::judge(&mut conn, &organization, submitter, &asked, descriptor.format).await?;
     let operation = format!("publish:{}", organization.id);
     let key = key.as_deref().map(|key| RequestKey {
         user: identity.user,
@@ -145,6 +149,15 @@ async fn accept(
         submit_and_commit(&mut conn, &new, &organization, key).await?
     };
     Ok(respond(&answer))
+}
+
+/// A publish token is for one package.
+fn demand_package(identity: &Identity, name: &PackageSlug) -> Result<(), Problem> {
+    if identity.may_act_on(name) {
+        Ok(())
+    } else {
+        Err(Problem::forbidden(format!("the publish token is for another package than {name}")))
+    }
 }
 
 /// 1 to 256 printable ASCII characters.

@@ -7,7 +7,7 @@ use actix_web::middleware::Next;
 use actix_web::{HttpMessage as _, HttpRequest};
 use registry_db::users::Identity;
 
-use super::credential::demand;
+use super::credential::demand_any;
 use super::organization::{no_organization, organization_of};
 use super::routes::{Route, route_of};
 use super::{Access, MemberOrganization, Operation, state};
@@ -44,7 +44,7 @@ async fn authorised(request: &HttpRequest) -> Result<Option<Authorised>, Problem
     if rule.access == Access::Public {
         return Ok(None);
     }
-    let identity = demand(request).await?;
+    let identity = demand_any(request).await?;
     // First: whoever may do it nowhere does not learn which organizations there are.
     rule.demand_caller(&identity)?;
     let organization = match named {

@@ -4,8 +4,8 @@ use actix_web::HttpRequest;
 use actix_web::http::{Method, header};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use registry_db::users::Identity;
-use registry_db::{Connection, api_keys, sessions};
+use registry_db::users::{Credential, Identity};
+use registry_db::{Connection, api_keys, sessions, trusted_publishers};
 
 use super::state;
 use crate::auth::tokens::{self, TokenKind};
@@ -15,8 +15,18 @@ use crate::state::AppState;
 /// The pages' cookie; it holds an access token.
 pub const SESSION_COOKIE: &str = "session";
 
+/// The caller, whatever credential it has: the operation's rule says which will do.
+pub(super) async fn demand_any(request: &HttpRequest) -> Result<Identity, Problem> {
+    by_credential(request).await?.ok_or_else(nobody)
+}
+
+/// A caller who is not restricted to publishing one package.
 pub(super) async fn demand(request: &HttpRequest) -> Result<Identity, Problem> {
-    identify(request).await?.ok_or_else(|| Problem::unauthenticated("log in, or send a token or an API key"))
+    identify(request).await?.ok_or_else(nobody)
+}
+
+fn nobody() -> Problem {
+    Problem::unauthenticated("log in, or send a token or an API key")
 }
 
 /// Where a credential came from: what is sent by the browser on its own is trusted less.
@@ -25,13 +35,24 @@ enum Presented {
     Cookie(String),
 }
 
+/// [`demand`], of whoever need not be anybody.
 pub(super) async fn identify(request: &HttpRequest) -> Result<Option<Identity>, Problem> {
-    let identity = by_credential(request).await?;
-    let address = request.peer_addr().map(|peer| peer.ip());
-    Ok(identity.map(|identity| Identity { address, ..identity }))
+    match by_credential(request).await? {
+        Some(identity) if matches!(identity.credential, Credential::PublishToken(_)) => Err(only_publishes()),
+        other => Ok(other),
+    }
+}
+
+pub(super) fn only_publishes() -> Problem {
+    Problem::forbidden("a publish token is good for publishing its package, and for nothing else")
 }
 
 async fn by_credential(request: &HttpRequest) -> Result<Option<Identity>, Problem> {
+    let address = request.peer_addr().map(|peer| peer.ip());
+    Ok(presented_identity(request).await?.map(|identity| Identity { address, ..identity }))
+}
+
+async fn presented_identity(request: &HttpRequest) -> Result<Option<Identity>, Problem> {
     let state = state(request)?;
     match presented(request)? {
         None => Ok(None),
@@ -77,6 +98,7 @@ async fn by_secret(state: &AppState, secret: &str) -> Result<Option<Identity>, P
     Ok(match kind {
         TokenKind::Access => sessions::identity(conn, hash).await?,
         TokenKind::ApiKey => api_keys::identity(conn, hash).await?,
+        TokenKind::Publish => trusted_publishers::identity(conn, hash).await?,
         TokenKind::Refresh => None,
     })
 }

@@ -3,7 +3,7 @@
 use super::rule::Rule;
 
 macro_rules! operations {
-    ($($variant:ident $id:ident => $rule:ident $(.$personal:ident())?;)+) => {
+    ($($variant:ident $id:ident => $rule:ident $(.$more:ident())?;)+) => {
         /// An operation of the API, by its `operationId`.
         #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
         pub enum Operation {
@@ -24,7 +24,7 @@ macro_rules! operations {
             #[must_use]
             pub const fn rule(self) -> Rule {
                 match self {
-                    $(Self::$variant => Rule::$rule $(.$personal())?,)+
+                    $(Self::$variant => Rule::$rule $(.$more())?,)+
                 }
             }
         }
@@ -39,7 +39,8 @@ impl Operation {
     }
 }
 
-// Who may carry out what: see `Access` for the words. `personal()`: not with an API key.
+// Who may carry out what: see `Access` for the words. `personal()`: not with an API key; `jobs()`:
+// also with a trusted publisher's publish token.
 operations! {
     // templates
     ExportTemplate exportTemplate => VIEWER;
@@ -63,19 +64,19 @@ operations! {
     ListModuleRunsByApiKey listModuleRunsByApiKey => UNSUPPORTED;
     RunModuleByApiKey runModuleByApiKey => UNSUPPORTED;
     ListModulesByApiKey listModulesByApiKey => OWN;
-    PublishModuleByApiKey publishModuleByApiKey => DEVELOPER;
+    PublishModuleByApiKey publishModuleByApiKey => DEVELOPER.jobs();
     UploadSourceByApiKey uploadSourceByApiKey => UNSUPPORTED;
-    GetPublishStatusByApiKey getPublishStatusByApiKey => VIEWER;
+    GetPublishStatusByApiKey getPublishStatusByApiKey => VIEWER.jobs();
     DeleteModuleByApiKey deleteModuleByApiKey => ADMIN;
     GetModuleByApiKey getModuleByApiKey => VIEWER;
     SuspendVersionByApiKey suspendVersionByApiKey => DEVELOPER;
     ListModuleRuns listModuleRuns => UNSUPPORTED;
     RunModule runModule => UNSUPPORTED;
     ListModules listModules => OWN;
-    PublishModule publishModule => DEVELOPER;
+    PublishModule publishModule => DEVELOPER.jobs();
     GetPublishConfig getPublishConfig => OWN;
     UploadSource uploadSource => UNSUPPORTED;
-    GetPublishStatus getPublishStatus => VIEWER;
+    GetPublishStatus getPublishStatus => VIEWER.jobs();
     DeleteModule deleteModule => ADMIN;
     GetModule getModule => VIEWER;
     SuspendVersion suspendVersion => DEVELOPER;
@@ -89,9 +90,9 @@ operations! {
     ListCompanyIssues listCompanyIssues => VIEWER;
     ListCompanies listCompanies => VIEWER;
     // intakes
-    GetIntake getIntake => VIEWER;
+    GetIntake getIntake => VIEWER.jobs();
     CancelIntake cancelIntake => DEVELOPER;
-    FollowIntake followIntake => VIEWER;
+    FollowIntake followIntake => VIEWER.jobs();
     ListIntakes listIntakes => VIEWER;
     // organizations
     ListOrganizations listOrganizations => OWN;
@@ -119,6 +120,14 @@ operations! {
     ApproveRegistry approveRegistry => SUPERUSER;
     SuspendRegistry suspendRegistry => SUPERUSER;
     TestRegistry testRegistry => ADMIN;
+    // trusted publishing
+    GetOidcAudience getOidcAudience => PUBLIC;
+    ExchangeIdentityToken exchangeIdentityToken => PUBLIC;
+    ListTrustedPublishers listTrustedPublishers => ADMIN;
+    AddTrustedPublisher addTrustedPublisher => ADMIN.personal();
+    RemoveTrustedPublisher removeTrustedPublisher => ADMIN.personal();
+    ListPublishTokens listPublishTokens => ADMIN;
+    RevokePublishToken revokePublishToken => ADMIN;
     // waivers
     ExportVex exportVex => VIEWER;
     ListWaivers listWaivers => VIEWER;

@@ -3,6 +3,7 @@
 use registry_db::users::{Credential, Identity};
 use registry_types::people::{Role, TrustTier};
 
+use super::credential::only_publishes;
 use super::{MemberOrganization, Operation};
 use crate::problem::Problem;
 
@@ -30,11 +31,13 @@ pub struct Rule {
     pub access: Access,
     /// An API key will not do: what a stolen one did here would outlive its revocation, or persons answer for it.
     pub is_personal: bool,
+    /// A trusted publisher's job may, with its publish token; the handler sees to it that it is about the token's package.
+    pub is_for_jobs: bool,
 }
 
 impl Rule {
     const fn of(access: Access) -> Self {
-        Self { access, is_personal: false }
+        Self { access, is_personal: false, is_for_jobs: false }
     }
 
     pub(super) const PUBLIC: Self = Self::of(Access::Public);
@@ -44,11 +47,15 @@ impl Rule {
     pub(super) const DEVELOPER: Self = Self::of(Access::Member(Role::Developer));
     pub(super) const ADMIN: Self = Self::of(Access::Member(Role::Admin));
     /// An API key is never a superuser.
-    pub(super) const SUPERUSER: Self = Self { access: Access::Superuser, is_personal: true };
-    pub(super) const DECIDER: Self = Self { access: Access::Decider, is_personal: true };
+    pub(super) const SUPERUSER: Self = Self::of(Access::Superuser).personal();
+    pub(super) const DECIDER: Self = Self::of(Access::Decider).personal();
 
     pub(super) const fn personal(self) -> Self {
         Self { is_personal: true, ..self }
+    }
+
+    pub(super) const fn jobs(self) -> Self {
+        Self { is_for_jobs: true, ..self }
     }
 
     /// What can be told before it is known which organization it is about.
@@ -58,7 +65,8 @@ impl Rule {
         }
         match identity.credential {
             Credential::ApiKey(_) if self.is_personal => Err(Problem::forbidden("an API key may not do this; log in")),
-            Credential::ApiKey(_) | Credential::Session(_) => Ok(()),
+            Credential::PublishToken(_) if !self.is_for_jobs => Err(only_publishes()),
+            Credential::ApiKey(_) | Credential::Session(_) | Credential::PublishToken(_) => Ok(()),
         }
     }
 }

@@ -108,7 +108,7 @@ async fn every_operation_is_open_to_those_whom_the_table_names_and_to_nobody_els
     let mut faults = Vec::new();
     for (number, described) in described().iter().enumerate() {
         // Whoever calls these proves it by what the body says; calling them as oneself would end the login.
-        if matches!(described.operation, Operation::Login | Operation::Logout | Operation::RefreshTokens) {
+        if is_proven_by_its_body(described.operation) {
             continue;
         }
         let house = people.house(&store, number).await;
@@ -127,6 +127,11 @@ async fn every_operation_is_open_to_those_whom_the_table_names_and_to_nobody_els
         }
     }
     assert!(faults.is_empty(), "{} faults:\n{}", faults.len(), faults.join("\n"));
+}
+
+fn is_proven_by_its_body(operation: Operation) -> bool {
+    let by_secret = matches!(operation, Operation::Login | Operation::Logout | Operation::RefreshTokens);
+    by_secret || operation == Operation::ExchangeIdentityToken
 }
 
 /// The answer's status, and its body where there is an error.
@@ -239,7 +244,6 @@ async fn deciders_of_an_organization_from_outside_are_the_platform_s_people() {
 #[test]
 fn what_is_public_changes_nothing_but_the_caller_s_own_login() {
     for one in described().iter().filter(|one| one.rule().access == Access::Public) {
-        let is_login = matches!(one.operation, Operation::Login | Operation::Logout | Operation::RefreshTokens);
-        assert!(one.method == Method::GET || is_login, "{one:?}");
+        assert!(one.method == Method::GET || is_proven_by_its_body(one.operation), "{one:?}");
     }
 }

@@ -46,6 +46,10 @@ impl House<'_> {
         if path.contains("{id}") {
             path = path.replace("{id}", &self.thing(&path, &name, n).await);
         }
+        if let Some((publisher, _)) = path.split_once("/tokens/{token}") {
+            let publisher = publisher.rsplit('/').next().unwrap_or_default();
+            path = path.replace("{token}", &self.publish_token(publisher).await);
+        }
         if path.contains("{key}") {
             path = path.replace("{key}", &self.api_key(asker).await);
         }
@@ -81,6 +85,8 @@ impl House<'_> {
     pub(super) async fn thing(&self, path: &str, name: &str, n: usize) -> String {
         let made = if path.contains("/registries/") {
             self.post("registries", json!({"pattern": format!("ghcr.io/{}-{name}/*", self.slug)})).await
+        } else if path.contains("/trusted-publishers/") {
+            self.post("trusted-publishers", trusted_publisher(name)).await
         } else if path.contains("/waivers/") {
             self.post("waivers", waiver(n)).await
         } else if path.contains("/keys/") {
@@ -93,6 +99,14 @@ impl House<'_> {
             panic!("{path} has an id that this test does not know")
         };
         text(&made["id"])
+    }
+
+    /// As an exchange would have left it behind.
+    async fn publish_token(&self, publisher: &str) -> String {
+        let sql = "\
+            INSERT INTO publish_tokens (id, trusted_publisher_id, token_hash, claims, expires_at) \
+            VALUES (gen_random_uuid(), $1::text::uuid, decode(md5($1), 'hex'), '{}', now()) RETURNING id::text";
+        self.store.database.connect().await.query_one(sql, &[&publisher]).await.unwrap().get(0)
     }
 
     async fn publish(&self, name: &str) -> Value {
@@ -177,6 +191,7 @@ impl House<'_> {
             Operation::ResetPassword => json!({"password": "another password of the tests"}),
             Operation::EnrolManifestKey => json!({"public_key": public_key(), "label": name}),
             Operation::RevokeManifestKey => json!({"reason": "lost"}),
+            Operation::AddTrustedPublisher => trusted_publisher(&name),
             Operation::CreateApiKey => json!({"label": name}),
             Operation::CreateRegistry => json!({"pattern": format!("ghcr.io/{}-{name}/*", self.slug)}),
             Operation::ChangeRegistry => json!({"credential": null}),
@@ -207,6 +222,13 @@ impl House<'_> {
 
 fn webhook() -> Value {
     json!({"url": "https://hooks.example.org/"})
+}
+
+fn trusted_publisher(name: &str) -> Value {
+    json!({
+        "package": name, "provider": "github", "repository": "acme/app", "repository_id": 1, "owner_id": 2,
+        "workflow": ".github/workflows/release.yml",
+    })
 }
 
 fn waiver(n: usize) -> Value {

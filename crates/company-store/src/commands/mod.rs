@@ -15,6 +15,7 @@ pub mod pull;
 pub mod registry;
 pub mod review;
 pub mod template;
+pub mod trusted_publisher;
 pub mod verify;
 pub mod waiver;
 pub mod webhook;

@@ -9,6 +9,7 @@ use serde::Serialize;
 use serde_json::Value;
 use serde_json::value::RawValue;
 
+use crate::ci_identity;
 use crate::cli::Global;
 use crate::client::Client;
 use crate::commands::intake;
@@ -32,6 +33,12 @@ pub struct PublishArgs {
     /// Sign the manifest with this RSA private key (PEM), of `company-store key new` or `hla-compass keys init`.
     #[arg(long, env = "COMPANY_STORE_SIGNING_KEY", value_name = "FILE")]
     pub signing_key: Option<PathBuf>,
+    /// In a job of GitHub Actions or GitLab CI: show who the job is instead of a stored credential. Needs --org.
+    #[arg(long)]
+    pub trusted: bool,
+    /// Variable that holds the job's identity token, as GitLab's `id_tokens` gives it.
+    #[arg(long, value_name = "NAME", requires = "trusted", default_value = "COMPANY_STORE_ID_TOKEN")]
+    pub oidc_token_env: String,
     /// Only ask whether the store would accept it; nothing is stored.
     #[arg(long, conflicts_with = "watch")]
     pub dry_run: bool,
@@ -56,7 +63,10 @@ struct Body<'a> {
 pub async fn run(global: &Global, output: Output, args: PublishArgs) -> Result<Exit, CommandError> {
     let manifest = manifest(&args)?;
     let mut client = Client::new(global)?;
-    let organization = client.organization().await?;
+    let organization = match args.trusted {
+        true => act_as_job(&mut client, global, &manifest, &args.oidc_token_env).await?,
+        false => client.organization().await?,
+    };
     let (image_ref, scope, dry_run) = (args.image.as_str(), args.scope.as_str(), args.dry_run);
     let body = Body { image_ref, manifest: &manifest, scope, org_id: &organization, dry_run };
     let key = args.idempotency_key.unwrap_or_else(|| uuid::Uuid::new_v4().to_string());
@@ -81,6 +91,33 @@ pub async fn run(global: &Global, output: Output, args: PublishArgs) -> Result<E
         outln!("Watch it with `company-store intake watch {id}`.");
     })?;
     Ok(Exit::Success)
+}
+
+/// Exchanges the job's identity for the right to publish the manifest's package; gives the organization.
+async fn act_as_job(
+    client: &mut Client,
+    global: &Global,
+    manifest: &RawValue,
+    variable: &str,
+) -> Result<String, CommandError> {
+    let organization = global.org.clone();
+    let organization = organization.ok_or_else(|| CommandError::Usage("--trusted needs --org".to_owned()))?;
+    let package = package_name(manifest)?;
+    let audience = client.audience().await?;
+    let identity = ci_identity::token(variable, &audience).await?;
+    client.exchange_identity(&identity, &organization, &package).await?;
+    Ok(organization)
+}
+
+/// The name that the manifest gives to its package.
+fn package_name(manifest: &RawValue) -> Result<String, CommandError> {
+    let unreadable = |why: &str| CommandError::Usage(format!("the manifest does not name its package: {why}"));
+    let value: Value = serde_json::from_str(manifest.get()).map_err(|e| unreadable(&e.to_string()))?;
+    let format = package_formats::detect_format(&value).ok_or_else(|| unreadable("it is of no known format"))?;
+    let descriptor = package_formats::parse_submitted(format, &value).map_err(|errors| {
+        unreadable(&errors.first().map_or_else(String::new, |error| format!("{}: {}", error.pointer, error.message)))
+    })?;
+    Ok(descriptor.name.to_string())
 }
 
 /// The manifest's text, signed if a key is given.

@@ -11,7 +11,7 @@ use diesel::prelude::*;
 use diesel_async::RunQueryDsl;
 use registry_types::audit::AuditAction;
 use registry_types::event::Event;
-use registry_types::ids::{OrganizationId, UserId};
+use registry_types::ids::{OrganizationId, TrustedPublisherId, UserId};
 
 pub use chain::{Checkpoint, Head, add_checkpoint, checkpoints, seal};
 pub use read::{AuditEntry, Filter, chained, list};
@@ -31,6 +31,11 @@ pub enum Actor {
     },
     /// A user who has no credential yet.
     User(UserId),
+    /// A job of continuous integration that asks for a publish token; without a publisher when none is bound to it.
+    Job {
+        publisher: Option<TrustedPublisherId>,
+        address: Option<IpAddr>,
+    },
     Worker,
     /// The store itself: first start, housekeeping.
     System,
@@ -40,6 +45,9 @@ impl fmt::Display for Actor {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Caller { credential: Credential::ApiKey(id), .. } => write!(f, "api_key:{id}"),
+            Self::Caller { credential: Credential::PublishToken(id), .. } => write!(f, "publish_token:{id}"),
+            Self::Job { publisher: Some(id), .. } => write!(f, "trusted_publisher:{id}"),
+            Self::Job { publisher: None, .. } => f.write_str("anonymous"),
             Self::Caller { user, credential: Credential::Session(_), .. } | Self::User(user) => {
                 write!(f, "user:{user}")
             }
@@ -54,13 +62,14 @@ impl Actor {
         match self {
             Self::Caller { credential: Credential::Session(id), .. } => Some(format!("session:{id}")),
             Self::Caller { credential: Credential::ApiKey(id), .. } => Some(format!("api_key:{id}")),
-            Self::User(_) | Self::Worker | Self::System => None,
+            Self::Caller { credential: Credential::PublishToken(id), .. } => Some(format!("publish_token:{id}")),
+            Self::User(_) | Self::Job { .. } | Self::Worker | Self::System => None,
         }
     }
 
     fn address(self) -> Option<String> {
         match self {
-            Self::Caller { address, .. } => address.map(|address| address.to_string()),
+            Self::Caller { address, .. } | Self::Job { address, .. } => address.map(|address| address.to_string()),
             Self::User(_) | Self::Worker | Self::System => None,
         }
     }

@@ -1,0 +1,130 @@
+//! Bind jobs to packages.
+
+use actix_web::{HttpResponse, delete, get, post, web};
+use registry_db::audit::{self, Entry};
+use registry_db::trusted_publishers::{self, BINDING_TAKEN, NewTrustedPublisher, TooManyPublishers, TrustedPublisher};
+use registry_db::{DbError, identity_providers, store_settings, transaction};
+use registry_types::audit::AuditAction;
+use registry_types::ids::TrustedPublisherId;
+use serde_json::json;
+use uuid::Uuid;
+
+use super::wire::{AddTrustedPublisher, TrustedPublisherItem};
+use crate::paging::{List, PageQuery};
+use crate::problem::{Problem, ProblemBody, ProblemCode, Problems};
+use crate::request::RequestId;
+use crate::rights::Member;
+use crate::state::AppState;
+
+/// Let a job of continuous integration publish a package (admin)
+#[utoipa::path(
+    tag = "trusted publishing",
+    operation_id = "addTrustedPublisher",
+    params(("org" = String, Path, description = "Id or slug")),
+    request_body = AddTrustedPublisher,
+    responses(
+        (status = 201, description = "Bound", body = TrustedPublisherItem),
+        (status = 409, description = "`CONFLICT`: the package has this one", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 422, description = "`TRUSTED_PUBLISHER_INVALID`", body = ProblemBody, content_type = "application/problem+json"),
+        Problems
+    ),
+    security(("bearer" = []))
+)]
+#[post("/v1/orgs/{org}/trusted-publishers")]
+pub(crate) async fn add(
+    state: web::Data<AppState>,
+    member: Member,
+    request_id: web::ReqData<RequestId>,
+    body: web::Json<AddTrustedPublisher>,
+) -> Result<HttpResponse, Problem> {
+    let body = body.into_inner();
+    let mut conn = state.pool.get().await?;
+    let policy = store_settings::policy(&mut conn).await?.trusted_publishing;
+    let new = NewTrustedPublisher {
+        organization: member.organization.id,
+        binding: body.binding(&policy)?,
+        package: body.package,
+        provider: body.provider,
+        repository: body.repository,
+        created_by: member.identity.user,
+    };
+    let most = state.limits.trusted_publishers;
+    let added = transaction(&mut conn, async |conn| -> Result<TrustedPublisher, Problem> {
+        let added = trusted_publishers::add(conn, &new, most).await.map_err(refusal)?.map_err(|TooManyPublishers| {
+            Problem::new(ProblemCode::QuotaExceeded, format!("an organization has at most {most} trusted publishers"))
+        })?;
+        let entry = Entry {
+            organization: Some(new.organization),
+            actor: member.identity.actor(),
+            action: AuditAction::TrustedPublisherAdded,
+            subject: format!("trusted_publisher:{}", added.id),
+            details: json!({ "package": added.package, "repository": added.repository, "binding": added.binding }),
+        };
+        audit::append(conn, entry).await?;
+        // A provider that cannot be reached shows before the first release does.
+        identity_providers::request(conn, &added.binding.issuer, Some(request_id.into_inner().0)).await?;
+        Ok(added)
+    })
+    .await?;
+    Ok(HttpResponse::Created().json(TrustedPublisherItem::from(added)))
+}
+
+fn refusal(error: DbError) -> Problem {
+    if error.is_constraint(BINDING_TAKEN) {
+        Problem::new(ProblemCode::Conflict, "the package has this trusted publisher already")
+    } else {
+        error.into()
+    }
+}
+
+/// The jobs that may publish packages of an organization (admin)
+#[utoipa::path(
+    tag = "trusted publishing",
+    operation_id = "listTrustedPublishers",
+    params(("org" = String, Path, description = "Id or slug"), PageQuery),
+    responses((status = 200, description = "One page", body = List<TrustedPublisherItem>), Problems),
+    security(("bearer" = []), ("api_key" = []))
+)]
+#[get("/v1/orgs/{org}/trusted-publishers")]
+pub(crate) async fn list(
+    state: web::Data<AppState>,
+    member: Member,
+    query: web::Query<PageQuery>,
+) -> Result<web::Json<List<TrustedPublisherItem>>, Problem> {
+    let after: Option<TrustedPublisherId> = query.after()?;
+    let mut conn = state.pool.get().await?;
+    let page = trusted_publishers::list(&mut conn, member.organization.id, after, query.size()).await?;
+    Ok(web::Json(List::of(page.map(TrustedPublisherItem::from))?))
+}
+
+/// Take the right to publish from a job; its live tokens end (admin)
+#[utoipa::path(
+    tag = "trusted publishing",
+    operation_id = "removeTrustedPublisher",
+    params(("org" = String, Path, description = "Id or slug"), ("id" = Uuid, Path)),
+    responses((status = 204, description = "Removed"), Problems),
+    security(("bearer" = []))
+)]
+#[delete("/v1/orgs/{org}/trusted-publishers/{id}")]
+pub(crate) async fn remove(
+    state: web::Data<AppState>,
+    member: Member,
+    path: web::Path<(String, Uuid)>,
+) -> Result<HttpResponse, Problem> {
+    let id = TrustedPublisherId(path.into_inner().1);
+    let organization = member.organization.id;
+    let mut conn = state.pool.get().await?;
+    transaction(&mut conn, async |conn| -> Result<(), Problem> {
+        trusted_publishers::remove(conn, organization, id, member.identity.user).await?;
+        let entry = Entry {
+            organization: Some(organization),
+            actor: member.identity.actor(),
+            action: AuditAction::TrustedPublisherRemoved,
+            subject: format!("trusted_publisher:{id}"),
+            details: json!({}),
+        };
+        Ok(audit::append(conn, entry).await?)
+    })
+    .await?;
+    Ok(HttpResponse::NoContent().finish())
+}
