@@ -79,7 +79,8 @@ impl OciError {
 
 impl From<Problem> for OciError {
     fn from(problem: Problem) -> Self {
-        if problem.code == ProblemCode::Unauthenticated {
+        // Forbidden is a credential that is good for other things than to pull.
+        if matches!(problem.code, ProblemCode::Unauthenticated | ProblemCode::Forbidden) {
             Self::Unauthorized
         } else if problem.code == ProblemCode::Unavailable {
             Self::logged(Self::Unavailable, &problem)

@@ -37,9 +37,11 @@ impl Leaked {
             "key" => of("api key"),
             "user" => of("user"),
             "delivery" => of("delivery"),
+            "token" => of("publish token"),
             "id" => {
                 let kinds = [
                     ("/registries/", "registry"),
+                    ("/trusted-publishers/", "trusted publisher"),
                     ("/waivers/", "waiver"),
                     ("/reviews/", "review"),
                     ("/companies/", "company"),
@@ -115,6 +117,9 @@ async fn leaked(store: &Store, acme: &Organization, registry: &Registry) -> Leak
     let (webhook, delivery) = house.webhook("/v1/orgs/acme/webhooks/").await;
     known.insert("webhook", made(webhook));
     known.insert("delivery", made(delivery));
+    let publisher = house.thing("/trusted-publishers/", "thing-1", 1).await;
+    known.insert("publish token", made(house.publish_token(&publisher).await));
+    known.insert("trusted publisher", made(publisher));
     Leaked(known)
 }
 
@@ -207,6 +212,7 @@ fn bodies(operation: Operation, leaked: &Leaked) -> (Option<Value>, Option<Value
         Operation::PublishModule | Operation::PublishModuleByApiKey => Some(json!({
             "imageRef": "ghcr.io/acme/app:1", "manifest": module_manifest("app", "1.0.0"), "orgId": id,
         })),
+        Operation::ExchangeIdentityToken => Some(json!({"token": "e30.e30.", "organization": slug, "package": NAME})),
         Operation::PublishTemplate => Some(json!({"organization": slug, "template": {}})),
         Operation::ImportTemplate => Some(json!({"organization": slug, "package": format!("{slug}/{NAME}")})),
         Operation::ApproveReview | Operation::RejectReview => Some(json!({"verdict": Uuid::nil(), "reason": "seen"})),

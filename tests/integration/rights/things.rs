@@ -102,7 +102,7 @@ impl House<'_> {
     }
 
     /// As an exchange would have left it behind.
-    async fn publish_token(&self, publisher: &str) -> String {
+    pub(super) async fn publish_token(&self, publisher: &str) -> String {
         let sql = "\
             INSERT INTO publish_tokens (id, trusted_publisher_id, token_hash, claims, expires_at) \
             VALUES (gen_random_uuid(), $1::text::uuid, decode(md5($1), 'hex'), '{}', now()) RETURNING id::text";
