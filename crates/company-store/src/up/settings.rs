@@ -152,7 +152,7 @@ fn figment(global: &Global, args: &UpArgs) -> Result<Figment, CommandError> {
     let mut figment = Figment::from(named("default", defaults))
         .merge(Toml::file(data.join(FILE_NAME)))
         .merge(Env::raw().only(FAMILIAR_VARIABLES))
-        .merge(Env::prefixed("COMPANY_STORE_").filter(|key| KNOWN.contains(&key.as_str())));
+        .merge(Env::prefixed("COMPANY_STORE_").only(KNOWN));
     if global.data.is_some() {
         figment = figment.merge(named("command line or COMPANY_STORE_DATA", json!({ "data": data })));
     }
