@@ -44,6 +44,8 @@ text_enum! {
         ReviewNotDecidable = "REVIEW_NOT_DECIDABLE",
         WaiverInvalid = "WAIVER_INVALID",
         WaiverNotOpen = "WAIVER_NOT_OPEN",
+        VexInvalid = "VEX_INVALID",
+        VexAuthorUnknown = "VEX_AUTHOR_UNKNOWN",
         WebhookInvalid = "WEBHOOK_INVALID",
         IdentityTokenRefused = "IDENTITY_TOKEN_REFUSED",
         TrustedPublisherInvalid = "TRUSTED_PUBLISHER_INVALID",
@@ -66,6 +68,7 @@ impl ProblemCode {
             | Self::AnotherPersonRequired
             | Self::ManifestKeyNotEnrolled
             | Self::ManifestKeyRevoked
+            | Self::VexAuthorUnknown
             | Self::SourcePublishUnsupported
             | Self::ModuleRunsUnsupported => StatusCode::FORBIDDEN,
             Self::NotFound => StatusCode::NOT_FOUND,
@@ -82,6 +85,7 @@ impl ProblemCode {
             Self::RegistryPatternInvalid
             | Self::SignaturePolicyInvalid
             | Self::WaiverInvalid
+            | Self::VexInvalid
             | Self::WebhookInvalid
             | Self::ManifestInvalid
             | Self::ManifestUnsigned

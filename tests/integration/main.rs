@@ -39,6 +39,7 @@ mod templates;
 mod tenants;
 mod trusted_publishing;
 mod verdict;
+mod vex_import;
 mod waivers;
 mod webhooks;
 mod withdrawal;

@@ -13,6 +13,7 @@ mod hla_resources;
 pub mod json;
 pub mod manifest_signature;
 mod network;
+mod openvex;
 mod paperclip_module;
 
 pub use changes::{Capabilities, changes};
@@ -20,3 +21,4 @@ pub use demands::{Demands, demands};
 pub use descriptor::{Author, DatabaseRight, Descriptor, Entrypoint, NetworkAccess, Permissions};
 pub use equality::equal_to_submitted;
 pub use format::{detect_format, entrypoint_candidates, manifest_paths, parse_submitted};
+pub use openvex::{Claim, LeftOut, MAX_OPENVEX_BYTES, OpenVex, parse_openvex};

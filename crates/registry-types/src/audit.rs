@@ -33,6 +33,8 @@ text_enum! {
         WaiverWithdrawn = "waiver.withdrawn",
         WaiverExpiring = "waiver.expiring",
         WaiverExpired = "waiver.expired",
+        /// Of an `OpenVEX` document; the waivers that it asks for have entries of their own.
+        VexImported = "vex.imported",
         RegistryCreated = "registry.created",
         RegistryChanged = "registry.changed",
         RegistryRemoved = "registry.removed",

@@ -160,7 +160,8 @@ fn event_type(action: AuditAction, details: &Value) -> Option<EventType> {
         A::ManifestKeyEnrolled => E::ManifestKeyEnrolled,
         A::ManifestKeyRevoked => E::ManifestKeyRevoked,
         A::OrganizationTrustTierChanged => E::OrganizationTrustTierChanged,
-        A::TrustedPublisherAdded
+        A::VexImported
+        | A::TrustedPublisherAdded
         | A::TrustedPublisherRemoved
         | A::PublishTokenIssued
         | A::PublishTokenRefused

@@ -7,6 +7,7 @@ use crate::identity_provider::{CiProvider, Issuer};
 use crate::intake::CheckName;
 use crate::people::TrustTier;
 use crate::profile::Profile;
+use crate::public_key::PublicKeyPem;
 use crate::review::ReviewPath;
 use crate::text_enum;
 
@@ -34,7 +35,22 @@ pub struct Policy {
     pub reviews: ReviewPolicy,
     pub manifest_signatures: ManifestSignaturePolicy,
     pub trusted_publishing: TrustedPublishingPolicy,
+    /// Whose OpenVEX documents are taken as requests for waivers; at most 100.
+    pub vex_authors: Vec<VexAuthor>,
 }
+
+/// Somebody who signs OpenVEX documents.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct VexAuthor {
+    /// For people, e.g. `Example Distribution's security team`; 1 to 100 characters.
+    pub name: String,
+    /// ECDSA on P-256, as `cosign public-key` prints it.
+    pub key: PublicKeyPem,
+}
+
+const MAX_VEX_AUTHORS: usize = 100;
+const MAX_VEX_AUTHOR_NAME: usize = 100;
 
 /// One requirement per check: exhaustive, so that a new check forces a decision.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -259,6 +275,8 @@ pub enum PolicyError {
         "trusted_publishing: issuers are named once, the audience has 1 to 200 characters, tokens live 1 to 60 minutes"
     )]
     TrustedPublishing,
+    #[error("vex_authors holds at most 100, each with a name of 1 to 100 characters and a P-256 key")]
+    VexAuthors,
 }
 
 impl Policy {
@@ -279,6 +297,12 @@ impl Policy {
         }
         if !self.trusted_publishing.is_sound() {
             return Err(PolicyError::TrustedPublishing);
+        }
+        let is_good = |author: &VexAuthor| {
+            (1..=MAX_VEX_AUTHOR_NAME).contains(&author.name.trim().chars().count()) && author.key.is_p256()
+        };
+        if self.vex_authors.len() > MAX_VEX_AUTHORS || !self.vex_authors.iter().all(is_good) {
+            return Err(PolicyError::VexAuthors);
         }
         Ok(())
     }

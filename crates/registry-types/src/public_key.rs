@@ -1,5 +1,8 @@
 //! Public keys that signatures are verified with.
 
+use p256::ecdsa::signature::Verifier as _;
+use p256::ecdsa::{Signature, VerifyingKey};
+use p256::pkcs8::DecodePublicKey as _;
 use p256::pkcs8::der::asn1::{AnyRef, ObjectIdentifier, UintRef};
 use p256::pkcs8::der::pem::decode_vec;
 use p256::pkcs8::der::{Decode as _, Reader, SliceReader};
@@ -43,6 +46,25 @@ impl PublicKeyPem {
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
+    }
+}
+
+impl PublicKeyPem {
+    /// Whether the key is one of ECDSA on P-256, the only kind that [`PublicKeyPem::verifies`].
+    #[must_use]
+    pub fn is_p256(&self) -> bool {
+        VerifyingKey::from_public_key_pem(&self.0).is_ok()
+    }
+
+    /// Whether `signature` (ECDSA on P-256 with SHA-256, DER, as `cosign sign-blob` and `openssl dgst -sha256 -sign` make it) is
+    /// the key's over exactly these bytes.
+    #[must_use]
+    pub fn verifies(&self, message: &[u8], signature: &[u8]) -> bool {
+        let (Ok(key), Ok(signature)) = (VerifyingKey::from_public_key_pem(&self.0), Signature::from_der(signature))
+        else {
+            return false;
+        };
+        key.verify(message, &signature).is_ok()
     }
 }
 

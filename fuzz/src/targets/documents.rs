@@ -3,7 +3,7 @@
 use image_scan::advisories::parse_osv;
 use package_formats::json::parse_strict;
 use package_formats::manifest_signature::{CanonicalManifest, ManifestSignature};
-use package_formats::{detect_format, entrypoint_candidates, equal_to_submitted, parse_submitted};
+use package_formats::{detect_format, entrypoint_candidates, equal_to_submitted, parse_openvex, parse_submitted};
 use registry_types::package::PackageFormat;
 use registry_types::template::Template;
 use serde_json::value::RawValue;
@@ -69,4 +69,12 @@ pub(super) fn template(data: &[u8]) {
     assert_eq!(ordered.len(), template.agents.len());
     let goals = template.goals_in_order().expect("a template that was accepted has no cycle");
     assert_eq!(goals.len(), template.goals.len());
+}
+
+pub(super) fn openvex(data: &[u8]) {
+    let Ok(document) = parse_openvex(data) else { return };
+    for claim in &document.claims {
+        assert!(claim.reason.is_not_affected());
+        assert!(claim.component.package.as_str().starts_with("pkg:"));
+    }
 }

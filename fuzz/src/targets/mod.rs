@@ -26,6 +26,7 @@ pub(crate) const TARGETS: &[Target] = &[
     ("version_order", versions::version_order),
     ("package_manifest", documents::package_manifest),
     ("template", documents::template),
+    ("openvex", documents::openvex),
     ("signing_keys", identities::signing_keys),
     ("identity_claims", identities::identity_claims),
 ];

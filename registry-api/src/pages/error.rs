@@ -61,6 +61,7 @@ const fn title(code: ProblemCode) -> &'static str {
         | ProblemCode::AnotherPersonRequired
         | ProblemCode::ManifestKeyNotEnrolled
         | ProblemCode::ManifestKeyRevoked
+        | ProblemCode::VexAuthorUnknown
         | ProblemCode::SourcePublishUnsupported => "This is not open to you",
         ProblemCode::Unavailable => "The store is not available for the moment",
         ProblemCode::Internal => "The store made a mistake",
@@ -84,6 +85,7 @@ const fn title(code: ProblemCode) -> &'static str {
         | ProblemCode::ReviewNotOpen
         | ProblemCode::ReviewNotDecidable
         | ProblemCode::WaiverInvalid
+        | ProblemCode::VexInvalid
         | ProblemCode::WebhookInvalid
         | ProblemCode::WaiverNotOpen
         | ProblemCode::QuotaExceeded => "That did not work",

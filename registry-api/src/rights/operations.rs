@@ -130,6 +130,7 @@ operations! {
     RevokePublishToken revokePublishToken => ADMIN;
     // waivers
     ExportVex exportVex => VIEWER;
+    ImportVex importVex => DEVELOPER;
     ListWaivers listWaivers => VIEWER;
     AskWaiver askWaiver => DEVELOPER;
     GetWaiver getWaiver => VIEWER;

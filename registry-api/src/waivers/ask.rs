@@ -117,7 +117,7 @@ fn field<T, E: Display>(errors: &mut Vec<PointerError>, pointer: &str, parsed: R
     parsed.map_err(|error| errors.push(PointerError::new(pointer, "invalid", error.to_string()))).ok()
 }
 
-fn version_range(text: &str) -> Result<semver::VersionReq, String> {
+pub(super) fn version_range(text: &str) -> Result<semver::VersionReq, String> {
     if text.len() > MAX_RANGE {
         return Err(format!("a range has at most {MAX_RANGE} characters"));
     }

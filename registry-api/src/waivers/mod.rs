@@ -2,6 +2,7 @@
 
 mod ask;
 mod decide;
+mod import;
 mod read;
 mod vex;
 mod wire;
@@ -15,6 +16,7 @@ pub(crate) fn routes(cfg: &mut utoipa_actix_web::service_config::ServiceConfig) 
         .service(read::list)
         .service(read::get)
         .service(vex::export)
+        .service(import::import)
         .service(decide::approve)
         .service(decide::refuse)
         .service(decide::withdraw);

@@ -211,6 +211,8 @@ impl House<'_> {
             Operation::ReplayFailedDeliveries | Operation::ReplayFailedDeliveriesOfStore => {
                 json!({"since": "2026-01-01T00:00:00Z"})
             }
+            // Whoever may import is told that this is no signature.
+            Operation::ImportVex => json!({"document": "{}", "signature": "?"}),
             Operation::AskWaiver => waiver(1000 + n),
             Operation::ApproveWaiver | Operation::RefuseWaiver => json!({}),
             Operation::YankVersion => json!({"reason": "broken"}),

@@ -1,5 +1,9 @@
 //! `waiver`: findings that are accepted for a while.
 
+use std::path::PathBuf;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 
@@ -25,6 +29,26 @@ pub enum WaiverCommand {
     Withdraw(IdArgs),
     /// Print the waivers in force as an OpenVEX document.
     Export,
+    /// Ask for waivers by a signed OpenVEX document of somebody whom the store's policy names.
+    Import(ImportArgs),
+}
+
+#[derive(Debug, Args)]
+pub struct ImportArgs {
+    /// The document.
+    pub file: PathBuf,
+    /// The signature over the file: what `cosign sign-blob` or `openssl dgst -sha256 -sign` wrote.
+    #[arg(long, value_name = "FILE")]
+    pub signature: PathBuf,
+    /// One package of the organization, by its name; otherwise all.
+    #[arg(long, value_name = "NAME")]
+    pub package: Option<String>,
+    /// A range of the package's versions, such as `^1.2`; otherwise all.
+    #[arg(long, value_name = "RANGE")]
+    pub versions: Option<String>,
+    /// How long the waivers last from now on, 1 to 30 days.
+    #[arg(long, default_value_t = 30)]
+    pub days: i32,
 }
 
 #[derive(Debug, Args)]
@@ -111,6 +135,10 @@ pub async fn run(global: &Global, output: Output, command: WaiverCommand) -> Res
             let withdrawn = client.post(&format!("{base}/{}/withdraw", args.id), &json!({})).await?;
             output.show(&withdrawn, print_one)?;
         }
+        WaiverCommand::Import(args) => {
+            let imported = client.post(&format!("/v1/orgs/{organization}/vex"), &args.body()?).await?;
+            output.show(&imported, print_imported)?;
+        }
         WaiverCommand::Export => {
             let document = client.get(&format!("/v1/orgs/{organization}/vex")).await?;
             let document = serde_json::to_string_pretty(&document).map_err(anyhow::Error::from)?;
@@ -133,6 +161,42 @@ impl AskArgs {
             "statement": self.statement,
             "days": self.days,
         })
+    }
+}
+
+impl ImportArgs {
+    fn body(&self) -> Result<Value, CommandError> {
+        let document = std::fs::read_to_string(&self.file).map_err(CommandError::file("read", &self.file))?;
+        let signature = std::fs::read(&self.signature).map_err(CommandError::file("read", &self.signature))?;
+        Ok(json!({
+            "document": document,
+            "signature": as_base64(&signature),
+            "package": self.package,
+            "versions": self.versions,
+            "days": self.days,
+        }))
+    }
+}
+
+/// cosign writes base64, openssl the bytes themselves, which begin as DER does.
+fn as_base64(signature: &[u8]) -> String {
+    const SEQUENCE: u8 = 0x30;
+    match std::str::from_utf8(signature) {
+        Ok(text) if signature.first() != Some(&SEQUENCE) => text.trim().to_owned(),
+        Ok(_) | Err(_) => STANDARD.encode(signature),
+    }
+}
+
+fn print_imported(imported: &Value) {
+    outln!("{}  by {}", text(imported, "/document"), text(imported, "/author"));
+    let asked = imported["asked"].as_array().map_or(0, Vec::len);
+    outln!("  {asked} waivers asked for; another person approves them");
+    outln!("  {} asked for before", imported["already_asked"]);
+    for left in imported["left_out"].as_array().into_iter().flatten() {
+        outln!("  left out  {}: {}", text(left, "/pointer"), text(left, "/why"));
+    }
+    for waiver in imported["asked"].as_array().into_iter().flatten() {
+        outln!("  {}  {}  {}", text(waiver, "/id"), text(waiver, "/advisory"), text(waiver, "/component/package"));
     }
 }
 

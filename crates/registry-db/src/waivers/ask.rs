@@ -35,6 +35,25 @@ pub struct NewWaiver {
 /// # Errors
 /// When the database refuses.
 pub async fn ask(conn: &mut Connection, new: &NewWaiver) -> DbResult<Waiver> {
+    let waiver = insert(conn, new).await?;
+    due::plan(conn).await?;
+    Ok(waiver)
+}
+
+/// [`ask`] for many at once.
+///
+/// # Errors
+/// When the database refuses.
+pub async fn ask_all(conn: &mut Connection, news: &[NewWaiver]) -> DbResult<Vec<Waiver>> {
+    let mut asked = Vec::with_capacity(news.len());
+    for new in news {
+        asked.push(insert(conn, new).await?);
+    }
+    due::plan(conn).await?;
+    Ok(asked)
+}
+
+async fn insert(conn: &mut Connection, new: &NewWaiver) -> DbResult<Waiver> {
     let (version, from, before) = bounds(&new.component.versions);
     let expires_at = diesel::dsl::sql::<Timestamptz>("store_now() + make_interval(hours => ")
         .bind::<Integer, _>(new.days.hours())
@@ -60,7 +79,6 @@ pub async fn ask(conn: &mut Connection, new: &NewWaiver) -> DbResult<Waiver> {
         .await?;
     let waiver: Waiver = row.try_into()?;
     note(conn, &waiver, new.actor, AuditAction::WaiverAsked).await?;
-    due::plan(conn).await?;
     Ok(waiver)
 }
 

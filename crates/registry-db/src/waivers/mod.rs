@@ -9,11 +9,11 @@ mod due;
 mod in_force;
 mod read;
 
-pub use ask::{NewWaiver, ask};
+pub use ask::{NewWaiver, ask, ask_all};
 pub use decide::{Decided, NotOpen, approve, refuse, withdraw};
 pub use due::{Due, plan, settle_due};
 pub use in_force::{Standing, UsedWaiver, hold, in_force, note_used, of_organizations};
-pub use read::{Filter, RestingVersion, Waiver, count_open, get, list, resting_on, versions_using};
+pub use read::{Filter, RestingVersion, Waiver, count_open, get, list, open, resting_on, versions_using};
 
 /// Constraint that keeps a person from deciding about an own request.
 pub const ANOTHER_PERSON: &str = "waivers_another_person_check";

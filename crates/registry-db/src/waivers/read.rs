@@ -182,6 +182,21 @@ pub async fn list(
     Ok(Page::from_rows(parsed(rows)?, size, |last| last.id))
 }
 
+/// The organization's waivers that wait or are in force.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn open(conn: &mut Connection, organization: OrganizationId) -> DbResult<Vec<Waiver>> {
+    let open = [WaiverState::Asked.as_str(), WaiverState::Approved.as_str()];
+    let rows: Vec<Row> = waivers::table
+        .filter(waivers::organization_id.eq(organization.0))
+        .filter(waivers::state.eq_any(open))
+        .select(Row::as_select())
+        .load(conn)
+        .await?;
+    parsed(rows)
+}
+
 /// How many of the organization's waivers wait or are in force.
 ///
 /// # Errors
