@@ -7,8 +7,8 @@ use blob_store::BlobStore;
 use chrono::{TimeDelta, Utc};
 use registry_db::jobs::{self, ClaimedJob, Enqueue};
 use registry_db::{
-    Connection, DbResult, Pool, advisories, housekeeping, identity_providers, intakes, rejudgement, reviews,
-    transaction, waivers,
+    Connection, DbResult, Pool, advisories, housekeeping, identity_providers, intakes, namespace_proofs, rejudgement,
+    reviews, transaction, waivers,
 };
 use registry_types::job::JobPayload;
 
@@ -47,6 +47,7 @@ pub(crate) async fn run(
     rejudgement::plan(&mut conn).await?;
     waivers::plan(&mut conn).await?;
     reviews::open_missing(&mut conn).await?;
+    namespace_proofs::request_due(&mut conn).await?;
     // So that they are at hand when the provider is not, and one that was withdrawn does not count for long.
     identity_providers::request_all_used(&mut conn).await?;
     end(&mut conn, job).await

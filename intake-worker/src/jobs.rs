@@ -13,7 +13,7 @@ use registry_types::job::JobPayload;
 use crate::job_error::JobError;
 use crate::pipeline::{self, Pipeline};
 use crate::webhooks::Webhooks;
-use crate::{housekeeping, identity_keys, registry_test, rejudgement};
+use crate::{housekeeping, identity_keys, namespace_proof, registry_test, rejudgement};
 
 /// The jobs' means.
 pub(crate) struct Jobs {
@@ -36,6 +36,9 @@ impl Jobs {
             JobPayload::Review { review } => review::run(&self.pipeline, job, review).await,
             JobPayload::Event { event } => self.webhooks.fan_out(job, event).await,
             JobPayload::WebhookDelivery { delivery } => self.webhooks.deliver(job, delivery).await,
+            JobPayload::NamespaceProof { namespace } => {
+                namespace_proof::run(pool, source, key_ring, job, namespace).await
+            }
             JobPayload::IdentityKeys { issuer } => identity_keys::run(pool, source, job, &issuer).await,
         }
     }
@@ -53,6 +56,7 @@ impl Jobs {
             Ok(JobPayload::Waivers {}) => waivers::give_up(pool, job, error).await,
             Ok(JobPayload::Review { review }) => review::give_up(&self.pipeline, job, review, error).await,
             Ok(JobPayload::WebhookDelivery { delivery }) => self.webhooks.give_up(job, delivery, error).await,
+            Ok(JobPayload::NamespaceProof { namespace }) => namespace_proof::give_up(pool, job, namespace, told).await,
             Ok(JobPayload::Event { .. } | JobPayload::IdentityKeys { .. }) => self.remove(job, error).await,
             // Nobody can tell what it was about.
             Err(unreadable) => {

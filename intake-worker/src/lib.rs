@@ -10,6 +10,7 @@ mod housekeeping;
 mod identity_keys;
 mod job_error;
 mod jobs;
+mod namespace_proof;
 mod pipeline;
 mod registry_test;
 mod rejudgement;
@@ -173,7 +174,7 @@ fn source_settings(settings: &WorkerSettings) -> Result<SourceSettings, WorkerEr
 /// no intake.
 fn lanes(settings: &WorkerSettings) -> [Lane; 2] {
     let is_brief = |kind: JobKind| match kind {
-        JobKind::Event | JobKind::WebhookDelivery | JobKind::IdentityKeys => true,
+        JobKind::Event | JobKind::WebhookDelivery | JobKind::IdentityKeys | JobKind::NamespaceProof => true,
         JobKind::Intake
         | JobKind::RegistryTest
         | JobKind::Housekeeping

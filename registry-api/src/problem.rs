@@ -25,6 +25,7 @@ text_enum! {
         Conflict = "CONFLICT",
         PayloadTooLarge = "PAYLOAD_TOO_LARGE",
         RegistryUnauthorized = "REGISTRY_UNAUTHORIZED",
+        RegistryProofLost = "REGISTRY_PROOF_LOST",
         RegistryPatternInvalid = "REGISTRY_PATTERN_INVALID",
         RegistryPatternTaken = "REGISTRY_PATTERN_TAKEN",
         SignaturePolicyInvalid = "SIGNATURE_POLICY_INVALID",
@@ -65,6 +66,7 @@ impl ProblemCode {
             Self::Unauthenticated | Self::IdentityTokenRefused => StatusCode::UNAUTHORIZED,
             Self::Forbidden
             | Self::RegistryUnauthorized
+            | Self::RegistryProofLost
             | Self::AnotherPersonRequired
             | Self::ManifestKeyNotEnrolled
             | Self::ManifestKeyRevoked

@@ -21,6 +21,7 @@ mod keyless;
 mod kills;
 mod manifest_keys;
 mod migrations;
+mod namespace_proofs;
 mod openapi;
 mod packages;
 mod pages;

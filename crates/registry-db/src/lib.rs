@@ -23,6 +23,7 @@ pub mod listing;
 pub mod manifest_keys;
 pub mod manifest_signatures;
 pub mod modules;
+pub mod namespace_proofs;
 pub mod notifications;
 pub mod organizations;
 pub mod packages;

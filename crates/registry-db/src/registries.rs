@@ -348,12 +348,14 @@ struct Openable {
 }
 
 /// The lease, what the job is about, and the namespace's state, all in the query that reads the credential: an intake
-/// needs a verified namespace, a test any that is not suspended.
+/// needs a verified namespace, a test any that is not suspended, a look for the proof also one that is suspended for want of it.
 const OPENABLE: &str = "\
     SELECT n.credential_ciphertext, n.credential_nonce, n.credential_key_id, n.organization_id \
     FROM registry_namespaces n, jobs j \
     WHERE n.id = $1 AND j.id = $2 AND j.attempt = $3 AND j.locked_until > now() AND ( \
-        (j.kind = 'registry_test' AND j.payload->>'namespace' = n.id::text AND n.state <> 'suspended') \
+        (j.kind = 'namespace_proof' AND j.payload->>'namespace' = n.id::text \
+            AND (n.state <> 'suspended' OR EXISTS (SELECT FROM namespace_proofs p WHERE p.namespace_id = n.id AND p.is_lost))) \
+        OR (j.kind = 'registry_test' AND j.payload->>'namespace' = n.id::text AND n.state <> 'suspended') \
         OR (j.kind = 'intake' AND n.state = 'verified' AND EXISTS ( \
             SELECT FROM intakes i WHERE i.id = (j.payload->>'intake')::uuid AND i.registry_namespace_id = n.id)))";
 

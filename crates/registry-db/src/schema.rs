@@ -355,6 +355,33 @@ diesel::table! {
 }
 
 diesel::table! {
+    namespace_history (id) {
+        id -> BigInt,
+        namespace_id -> Uuid,
+        organization_id -> Uuid,
+        pattern -> Text,
+        at -> Timestamptz,
+        state -> Text,
+        how -> Text,
+        actor -> Text,
+        evidence -> Nullable<Text>,
+    }
+}
+
+diesel::table! {
+    namespace_proofs (namespace_id) {
+        namespace_id -> Uuid,
+        nonce -> Text,
+        asked_at -> Timestamptz,
+        proven_at -> Nullable<Timestamptz>,
+        due_at -> Nullable<Timestamptz>,
+        misses -> Integer,
+        is_lost -> Bool,
+        last_result -> Nullable<Text>,
+    }
+}
+
+diesel::table! {
     organization_blobs (organization_id, digest) {
         organization_id -> Uuid,
         digest -> Text,
@@ -705,6 +732,8 @@ diesel::allow_tables_to_appear_in_same_query!(
     manifest_signatures,
     manifests,
     memberships,
+    namespace_history,
+    namespace_proofs,
     organization_blobs,
     organizations,
     packages,

@@ -40,6 +40,7 @@ text_enum! {
         RegistryRemoved = "registry.removed",
         RegistryApproved = "registry.approved",
         RegistrySuspended = "registry.suspended",
+        RegistryChallenged = "registry.challenged",
         RegistryReopened = "registry.reopened",
         ManifestKeyEnrolled = "manifest_key.enrolled",
         ManifestKeyRevoked = "manifest_key.revoked",

@@ -161,6 +161,7 @@ fn event_type(action: AuditAction, details: &Value) -> Option<EventType> {
         A::ManifestKeyRevoked => E::ManifestKeyRevoked,
         A::OrganizationTrustTierChanged => E::OrganizationTrustTierChanged,
         A::VexImported
+        | A::RegistryChallenged
         | A::TrustedPublisherAdded
         | A::TrustedPublisherRemoved
         | A::PublishTokenIssued

@@ -17,6 +17,7 @@ text_enum! {
         Event = "event",
         WebhookDelivery = "webhook_delivery",
         IdentityKeys = "identity_keys",
+        NamespaceProof = "namespace_proof",
     }
 }
 
@@ -52,6 +53,10 @@ pub enum JobPayload {
     IdentityKeys {
         issuer: Issuer,
     },
+    /// Looks for the proof that a namespace belongs to its organization.
+    NamespaceProof {
+        namespace: RegistryNamespaceId,
+    },
 }
 
 impl JobPayload {
@@ -67,6 +72,7 @@ impl JobPayload {
             Self::Event { .. } => JobKind::Event,
             Self::WebhookDelivery { .. } => JobKind::WebhookDelivery,
             Self::IdentityKeys { .. } => JobKind::IdentityKeys,
+            Self::NamespaceProof { .. } => JobKind::NamespaceProof,
         }
     }
 }

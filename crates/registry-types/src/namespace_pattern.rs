@@ -3,6 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
+use crate::ids::RegistryNamespaceId;
 use crate::image_reference::{ImageReference, ReferenceError, RegistryHost, Repository, split_host};
 use crate::text_enum;
 
@@ -29,6 +30,38 @@ impl RegistryProvider {
 
 text_enum! {
     pub enum NamespaceState { Pending = "pending", Verified = "verified", Suspended = "suspended" }
+}
+
+text_enum! {
+    /// What a namespace's state rests on.
+    pub enum OwnershipBasis {
+        /// One of the platform's people decided.
+        Person = "person",
+        /// The organization put the store's nonce into the registry.
+        Challenge = "challenge",
+        /// It was there, and then was not, three times in a row.
+        ProofLost = "proof_lost",
+    }
+}
+
+/// The annotation of the challenge's manifest that holds the nonce.
+pub const CHALLENGE_ANNOTATION: &str = "org.company-store.challenge";
+const CHALLENGE_REPOSITORY: &str = "company-store-challenge";
+
+/// Where the proof of a pattern has to stand: in a repository of its own below it, or in the one repository itself.
+#[must_use]
+pub fn challenge_repository(pattern: &NamespacePattern) -> String {
+    if pattern.is_wildcard() {
+        format!("{}/{CHALLENGE_REPOSITORY}", pattern.path())
+    } else {
+        pattern.path().to_string()
+    }
+}
+
+/// The tag of the challenge: another one for each namespace, and for two organizations that claim the same.
+#[must_use]
+pub fn challenge_tag(id: RegistryNamespaceId) -> String {
+    format!("company-store-{}", id.0.simple())
 }
 
 /// `host[:port]/path/*` (every repository below that path) or one exact repository.

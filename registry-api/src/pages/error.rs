@@ -58,6 +58,7 @@ const fn title(code: ProblemCode) -> &'static str {
         ProblemCode::Unauthenticated | ProblemCode::IdentityTokenRefused => "Please log in",
         ProblemCode::Forbidden
         | ProblemCode::RegistryUnauthorized
+        | ProblemCode::RegistryProofLost
         | ProblemCode::AnotherPersonRequired
         | ProblemCode::ManifestKeyNotEnrolled
         | ProblemCode::ManifestKeyRevoked

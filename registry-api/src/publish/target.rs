@@ -2,6 +2,7 @@
 
 use actix_web::HttpRequest;
 use registry_db::Connection;
+use registry_db::namespace_proofs;
 use registry_db::organizations::OrganizationKey;
 use registry_db::registries::{self, RegistryNamespace};
 use registry_db::users::Identity;
@@ -65,9 +66,16 @@ pub(super) async fn namespace(
     image: &ImageReference,
 ) -> Result<RegistryNamespace, Problem> {
     let matching = registries::matching(conn, organization.id, image).await?;
-    let state = matching.first().map(|namespace| namespace.state);
+    let (closest, state) = (matching.first().map(|namespace| namespace.id), matching.first().map(|one| one.state));
     if let Some(namespace) = matching.into_iter().find(|namespace| namespace.state == NamespaceState::Verified) {
         return Ok(namespace);
+    }
+    if let Some(closest) = closest
+        && namespace_proofs::get(conn, closest).await?.is_some_and(|proof| proof.is_lost)
+    {
+        let detail = "publishing from the registry namespace has stopped: its challenge was missing three times in a row; push \
+                      it again, then `company-store registry prove`";
+        return Err(Problem::new(ProblemCode::RegistryProofLost, detail));
     }
     let (image, slug) = (format!("{}/{}", image.host, image.repository), &organization.slug);
     let detail = match state {

@@ -2,6 +2,7 @@
 
 use actix_web::{HttpResponse, post, web};
 use registry_db::audit::{self, Entry};
+use registry_db::namespace_proofs;
 use registry_db::registries::{self, NewNamespace, PATTERN_EXISTS, RegistryNamespace};
 use registry_db::{DbError, transaction};
 use registry_types::audit::AuditAction;
@@ -79,6 +80,7 @@ pub(crate) async fn create(
             return Err(Problem::new(ProblemCode::QuotaExceeded, detail));
         }
         let created = registries::create(conn, &new).await.map_err(refusal)?.map_err(|_| taken())?;
+        namespace_proofs::decided(conn, &created, member.identity.actor()).await?;
         let entry = Entry {
             organization: Some(organization),
             actor: member.identity.actor(),

@@ -3,6 +3,7 @@
 use actix_web::{HttpResponse, post, web};
 use registry_db::audit::{self, Entry};
 use registry_db::jobs::{self, Enqueue};
+use registry_db::namespace_proofs;
 use registry_db::registries::{self, RegistryNamespace};
 use registry_db::transaction;
 use registry_types::audit::AuditAction;
@@ -126,6 +127,7 @@ async fn set_state(
     let mut conn = state.pool.get().await?;
     let changed = transaction(&mut conn, async |conn| -> Result<RegistryNamespace, Problem> {
         let changed = registries::set_state(conn, organization, id, new).await?.map_err(|_| taken())?;
+        namespace_proofs::decided(conn, &changed, member.identity.actor()).await?;
         let entry = Entry {
             organization: Some(organization),
             actor: member.identity.actor(),

@@ -3,6 +3,7 @@
 mod change;
 mod create;
 mod decide;
+mod proof;
 mod read;
 mod wire;
 
@@ -14,5 +15,9 @@ pub(crate) fn routes(cfg: &mut utoipa_actix_web::service_config::ServiceConfig) 
         .service(change::remove)
         .service(decide::test)
         .service(decide::approve)
-        .service(decide::suspend);
+        .service(decide::suspend)
+        .service(proof::challenge)
+        .service(proof::read_challenge)
+        .service(proof::prove)
+        .service(proof::history);
 }

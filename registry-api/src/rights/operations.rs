@@ -120,6 +120,10 @@ operations! {
     ApproveRegistry approveRegistry => SUPERUSER;
     SuspendRegistry suspendRegistry => SUPERUSER;
     TestRegistry testRegistry => ADMIN;
+    ChallengeRegistry challengeRegistry => ADMIN;
+    GetRegistryChallenge getRegistryChallenge => ADMIN;
+    ProveRegistry proveRegistry => ADMIN;
+    ListRegistryHistory listRegistryHistory => VIEWER;
     // trusted publishing
     GetOidcAudience getOidcAudience => PUBLIC;
     ExchangeIdentityToken exchangeIdentityToken => PUBLIC;

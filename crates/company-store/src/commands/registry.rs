@@ -27,6 +27,12 @@ pub enum RegistryCommand {
     Set(SetArgs),
     /// Let the worker try the namespace, and print what it found.
     Test(IdArgs),
+    /// Ask for a challenge to prove the namespace with; an earlier one no longer counts.
+    Challenge(IdArgs),
+    /// Let the worker look for the pushed challenge.
+    Prove(IdArgs),
+    /// Say who held the namespace, since when and by what.
+    History(IdArgs),
     /// Superuser: accept a pending namespace.
     Approve(IdArgs),
     /// Superuser: stop publishing from a namespace.
@@ -94,6 +100,18 @@ pub async fn run(global: &Global, output: Output, command: RegistryCommand) -> R
         }
         RegistryCommand::Set(args) => set(&mut client, output, &base, args).await?,
         RegistryCommand::Test(args) => return test(&mut client, output, &base, &args.id).await,
+        RegistryCommand::Challenge(args) => {
+            let challenge = client.post(&format!("{base}/{}/challenge", args.id), &json!({})).await?;
+            output.show(&challenge, print_challenge)?;
+        }
+        RegistryCommand::Prove(args) => {
+            client.post(&format!("{base}/{}/prove", args.id), &json!({})).await?;
+            let challenge = client.get(&format!("{base}/{}/challenge", args.id)).await?;
+            output.show(&challenge, |_| {
+                outln!("A worker looks for it; see `company-store registry show {}`.", args.id)
+            })?;
+        }
+        RegistryCommand::History(args) => history(&mut client, output, &base, &args.id).await?,
         RegistryCommand::Approve(args) => {
             let namespace = client.post(&format!("{base}/{}/approve", args.id), &json!({})).await?;
             output.show(&namespace, print_one)?;
@@ -118,8 +136,24 @@ async fn add(client: &mut Client, output: Output, base: &str, args: AddArgs) -> 
     output.show(&namespace, |namespace| {
         print_one(namespace);
         if text(namespace, "/state") == "pending" {
-            outln!("A superuser has to approve it before anything can be published from it.");
+            outln!("Before anything can be published from it: prove it (`company-store registry challenge`), or have it approved.");
         }
+    })
+}
+
+fn print_challenge(challenge: &Value) {
+    outln!("Push an OCI artifact with this annotation, then `company-store registry prove`:");
+    outln!("  reference   {}", text(challenge, "/reference"));
+    outln!("  annotation  {}={}", text(challenge, "/annotation"), text(challenge, "/nonce"));
+}
+
+async fn history(client: &mut Client, output: Output, base: &str, id: &str) -> Result<(), CommandError> {
+    let history = client.get(&format!("{base}/{id}/history?limit=200")).await?;
+    output.show(&history, |history| {
+        let fields = ["/at", "/state", "/how", "/actor", "/evidence"];
+        let row = |holding: &Value| fields.iter().map(|field| text(holding, field).to_owned()).collect();
+        let rows: Vec<_> = history["items"].as_array().into_iter().flatten().map(row).collect();
+        table(&["AT", "STATE", "HOW", "ACTOR", "EVIDENCE"], &rows);
     })
 }
 
