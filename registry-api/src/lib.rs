@@ -9,12 +9,14 @@ mod companies;
 mod health;
 mod index;
 mod intakes;
+mod limits;
 mod oci;
 mod openapi;
 mod organizations;
 mod packages;
 mod pages;
 mod paging;
+mod policy;
 pub mod problem;
 mod publish;
 mod registries;
@@ -33,7 +35,7 @@ mod webhooks;
 pub use auth::{BootstrapSettings, Bootstrapped, bootstrap};
 pub use openapi::openapi;
 pub use server::{ApiError, Server, run};
-pub use settings::{ApiSettings, Limits, TokenLifetimes};
+pub use settings::{ApiSettings, TokenLifetimes};
 pub use telemetry::start_log;
 
 /// Every area's routes. What is registered here is in the API's description.
@@ -49,6 +51,7 @@ fn routes(cfg: &mut utoipa_actix_web::service_config::ServiceConfig) {
         .configure(packages::routes)
         .configure(pages::routes)
         .configure(intakes::routes)
+        .configure(policy::routes)
         .configure(publish::routes)
         .configure(registries::routes)
         .configure(reviews::routes)

@@ -51,6 +51,10 @@ text_enum! {
         IdentityTokenRefused = "IDENTITY_TOKEN_REFUSED",
         TrustedPublisherInvalid = "TRUSTED_PUBLISHER_INVALID",
         QuotaExceeded = "QUOTA_EXCEEDED",
+        RateLimited = "RATE_LIMITED",
+        PolicyInvalid = "POLICY_INVALID",
+        PreconditionRequired = "PRECONDITION_REQUIRED",
+        PreconditionFailed = "PRECONDITION_FAILED",
         SourcePublishUnsupported = "SOURCE_PUBLISH_UNSUPPORTED",
         ModuleRunsUnsupported = "MODULE_RUNS_UNSUPPORTED",
         Unavailable = "UNAVAILABLE",
@@ -89,6 +93,7 @@ impl ProblemCode {
             | Self::WaiverInvalid
             | Self::VexInvalid
             | Self::WebhookInvalid
+            | Self::PolicyInvalid
             | Self::ManifestInvalid
             | Self::ManifestUnsigned
             | Self::ManifestSignatureInvalid
@@ -97,6 +102,9 @@ impl ProblemCode {
             | Self::TemplateInvalid => StatusCode::UNPROCESSABLE_ENTITY,
             // 403, not 429: the HLA-Compass client retries a 429 and then hides the text.
             Self::QuotaExceeded => StatusCode::FORBIDDEN,
+            Self::RateLimited => StatusCode::TOO_MANY_REQUESTS,
+            Self::PreconditionRequired => StatusCode::PRECONDITION_REQUIRED,
+            Self::PreconditionFailed => StatusCode::PRECONDITION_FAILED,
             Self::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
             Self::Internal => StatusCode::INTERNAL_SERVER_ERROR,
         }
@@ -112,13 +120,15 @@ pub struct Problem {
     pub detail: String,
     /// Errors inside a submitted document.
     pub errors: Vec<PointerError>,
+    /// After how many seconds it is worth trying again.
+    pub retry_after: Option<u64>,
     #[source]
     pub cause: Option<Box<dyn std::error::Error + Send + Sync>>,
 }
 
 impl Problem {
     pub fn new(code: ProblemCode, detail: impl Into<String>) -> Self {
-        Self { code, detail: detail.into(), errors: Vec::new(), cause: None }
+        Self { code, detail: detail.into(), errors: Vec::new(), retry_after: None, cause: None }
     }
 
     #[must_use]
@@ -148,6 +158,14 @@ impl Problem {
         Self::new(ProblemCode::Forbidden, detail)
     }
 
+    /// Too much of something; try again after so many seconds, at least one.
+    #[must_use]
+    pub(crate) fn rate_limited(what: &str, seconds: u64) -> Self {
+        let seconds = seconds.max(1);
+        let detail = format!("{what}; try again in {seconds} seconds");
+        Self { retry_after: Some(seconds), ..Self::new(ProblemCode::RateLimited, detail) }
+    }
+
     #[must_use]
     pub fn unauthenticated(detail: impl Into<String>) -> Self {
         Self::new(ProblemCode::Unauthenticated, detail)
@@ -159,21 +177,24 @@ impl Problem {
     }
 
     pub(crate) fn unavailable(cause: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
-        Self::new(ProblemCode::Unavailable, "the store cannot answer for the moment, try again").caused_by(cause)
+        let problem = Self::new(ProblemCode::Unavailable, "the store cannot answer for the moment, try again");
+        problem.caused_by(cause)
+    }
+
+    /// An integer: the HLA-Compass client reads nothing else.
+    pub(crate) fn retry_after_seconds(&self) -> Option<u64> {
+        let default = (self.code.status() == StatusCode::SERVICE_UNAVAILABLE).then_some(2);
+        self.retry_after.or(default)
     }
 
     pub(crate) fn render(&self, request_id: &str, form: ProblemForm) -> HttpResponse {
         let status = self.code.status();
         let mut response = HttpResponse::build(status);
-        match status {
-            StatusCode::UNAUTHORIZED => {
-                response.insert_header((header::WWW_AUTHENTICATE, "Bearer"));
-            }
-            // An integer: the HLA-Compass client reads nothing else.
-            StatusCode::SERVICE_UNAVAILABLE => {
-                response.insert_header((header::RETRY_AFTER, "2"));
-            }
-            _ => {}
+        if status == StatusCode::UNAUTHORIZED {
+            response.insert_header((header::WWW_AUTHENTICATE, "Bearer"));
+        }
+        if let Some(seconds) = self.retry_after_seconds() {
+            response.insert_header((header::RETRY_AFTER, seconds));
         }
         let body = ProblemBody {
             r#type: format!("urn:company-store:problem:{}", self.code),
@@ -326,7 +347,8 @@ mod tests {
         for code in ProblemCode::ALL {
             let status = code.status();
             assert!(status.is_client_error() || status.is_server_error(), "{code}");
-            assert_ne!(status, StatusCode::TOO_MANY_REQUESTS, "{code}");
+            // The HLA-Compass client retries a 429 and hides its text.
+            assert_eq!(status == StatusCode::TOO_MANY_REQUESTS, *code == ProblemCode::RateLimited, "{code}");
         }
     }
 

@@ -8,6 +8,7 @@ use actix_web::http::{StatusCode, header};
 use actix_web::middleware::Next;
 use actix_web::{HttpMessage as _, HttpRequest, HttpResponse, web};
 
+use crate::limits::tell_standing;
 use crate::pages;
 use crate::problem::{Problem, ProblemCode, ProblemForm};
 use crate::state::AppState;
@@ -46,6 +47,7 @@ pub(crate) async fn frame<B: MessageBody + 'static>(
     let answer = next.call(request).await?.map_into_boxed_body();
     let mut answer = render_problem(answer, &id, &path);
     add_headers(&mut answer, &id, &path, state.as_deref().map(AsRef::as_ref));
+    tell_standing(&mut answer);
 
     let status = answer.status().as_u16();
     let took = started.elapsed();

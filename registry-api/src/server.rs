@@ -4,11 +4,12 @@ use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 use std::time::Duration;
 
+use actix_web::error::PayloadError;
 use actix_web::middleware::{Compress, from_fn};
 use actix_web::{App, HttpRequest, HttpServer, web};
 use registry_db::Pool;
 use registry_db::key_ring::KeyRing;
-use registry_types::limits::MAX_PACKAGE_MANIFEST_BYTES;
+use registry_types::limits::MAX_BODY_BYTES;
 use tokio_util::sync::CancellationToken;
 use url::Url;
 use utoipa_actix_web::AppExt as _;
@@ -16,6 +17,7 @@ use utoipa_actix_web::AppExt as _;
 use crate::auth::passwords::Passwords;
 use crate::index::IndexCache;
 use crate::intakes::hub::EventHub;
+use crate::limits::{Limits, TrustedProxies, guard};
 use crate::openapi::{Document, openapi};
 use crate::problem::{Problem, ProblemCode};
 use crate::request;
@@ -25,8 +27,6 @@ use crate::state::AppState;
 use crate::telemetry::Metrics;
 use registry_types::settings::{SettingsError, SettingsFault};
 
-/// Any body: a package manifest of the largest size, and what is sent around it.
-const MAX_BODY_BYTES: usize = MAX_PACKAGE_MANIFEST_BYTES + 64 * 1024;
 /// Logins that are computed at the same time.
 const PARALLEL_LOGINS: usize = 4;
 
@@ -105,6 +105,7 @@ impl Server {
                 .default_service(web::to(nothing_here))
                 .wrap(from_fn(authorise))
                 .wrap(Compress::default())
+                .wrap(from_fn(guard))
                 .wrap(from_fn(request::frame))
         })
         .workers(threads)
@@ -116,6 +117,9 @@ impl Server {
 
         let stopping = self.state.stopping.clone();
         let hub = tokio::spawn(self.state.hub.clone().run(self.state.pool.clone(), stopping.clone()));
+        let limits = Arc::clone(&self.state);
+        let limits_stop = stopping.clone();
+        tokio::spawn(async move { limits.limits.follow(&limits.pool, limits_stop).await });
         let handle = server.handle();
         let mut server = std::pin::pin!(server);
         tracing::info!(address = %self.addr, profile = %self.state.profile, "serving");
@@ -164,7 +168,8 @@ async fn state(settings: &ApiSettings, addr: SocketAddr) -> Result<AppState, Api
         key_ring,
         passwords: Passwords::new(PARALLEL_LOGINS).await.map_err(|e| ApiError::Start(e.to_string()))?,
         lifetimes: settings.lifetimes,
-        limits: settings.limits,
+        limits: Limits::new(),
+        trusted_proxies: TrustedProxies::parse(&settings.trusted_proxies).map_err(ApiError::Start)?,
         hub: EventHub::new(),
         index: IndexCache::new(),
         metrics: Metrics::new(),
@@ -180,7 +185,9 @@ fn json_config() -> web::JsonConfig {
     use actix_web::error::JsonPayloadError as Refused;
     web::JsonConfig::default().limit(MAX_BODY_BYTES).error_handler(|error, _: &HttpRequest| {
         let problem = match &error {
-            Refused::Overflow { .. } | Refused::OverflowKnownLength { .. } => {
+            Refused::Overflow { .. }
+            | Refused::OverflowKnownLength { .. }
+            | Refused::Payload(PayloadError::Overflow) => {
                 Problem::new(ProblemCode::PayloadTooLarge, "the body is too large")
             }
             Refused::ContentType => Problem::bad_request("the body must be application/json"),

@@ -13,6 +13,8 @@ use secrecy::{ExposeSecret as _, SecretString};
 use serde::Deserialize;
 use url::Url;
 
+use crate::limits::TrustedProxies;
+
 /// Settings of the registry API. `Debug` shows no secret.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -34,8 +36,10 @@ pub struct ApiSettings {
     pub threads: Option<usize>,
     #[serde(default)]
     pub lifetimes: TokenLifetimes,
+    /// Proxies (addresses and networks) whose `X-Forwarded-For` says where a request comes from: for the audit log and the
+    /// limits. Anybody else's counts for nothing.
     #[serde(default)]
-    pub limits: Limits,
+    pub trusted_proxies: Vec<String>,
     /// How long a stop waits for requests under way, in seconds.
     #[serde(default = "default_grace")]
     pub shutdown_grace_seconds: u64,
@@ -54,37 +58,6 @@ pub struct TokenLifetimes {
 impl Default for TokenLifetimes {
     fn default() -> Self {
         Self { access_seconds: 3600, refresh_seconds: 30 * 24 * 3600, browser_seconds: 12 * 3600 }
-    }
-}
-
-/// Limits per organization.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct Limits {
-    /// Intakes that are queued or running.
-    pub open_intakes: u32,
-    /// Registry namespaces.
-    pub registries: u32,
-    /// Waivers that wait or are in force.
-    pub open_waivers: u32,
-    /// Keys that package manifests are signed with, the revoked ones too.
-    pub manifest_keys: u32,
-    /// Webhooks; the store itself has as many.
-    pub webhooks: u32,
-    /// Jobs of continuous integration that may publish.
-    pub trusted_publishers: u32,
-}
-
-impl Default for Limits {
-    fn default() -> Self {
-        Self {
-            open_intakes: 50,
-            registries: 100,
-            manifest_keys: 200,
-            open_waivers: 500,
-            webhooks: 20,
-            trusted_publishers: 200,
-        }
     }
 }
 
@@ -142,6 +115,9 @@ impl ApiSettings {
         }
         if self.lifetimes.access_seconds == 0 || self.lifetimes.access_seconds > self.lifetimes.refresh_seconds {
             fault("lifetimes", "access_seconds must be positive and not above refresh_seconds".to_owned());
+        }
+        if let Err(problem) = TrustedProxies::parse(&self.trusted_proxies) {
+            fault("trusted_proxies", problem);
         }
         match &self.public_url {
             Some(url) if !matches!(url.scheme(), "http" | "https") || url.cannot_be_a_base() => {

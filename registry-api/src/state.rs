@@ -11,7 +11,8 @@ use tokio_util::sync::CancellationToken;
 use crate::auth::passwords::Passwords;
 use crate::index::IndexCache;
 use crate::intakes::hub::EventHub;
-use crate::settings::{Limits, TokenLifetimes};
+use crate::limits::{Limits, TrustedProxies};
+use crate::settings::TokenLifetimes;
 use crate::telemetry::Metrics;
 
 /// Shared by all handlers through `web::Data<AppState>`.
@@ -25,6 +26,7 @@ pub struct AppState {
     pub(crate) passwords: Passwords,
     pub(crate) lifetimes: TokenLifetimes,
     pub(crate) limits: Limits,
+    pub(crate) trusted_proxies: TrustedProxies,
     pub(crate) hub: EventHub,
     pub(crate) index: IndexCache,
     pub(crate) metrics: Metrics,

@@ -19,6 +19,7 @@ mod intake_events;
 mod jobs;
 mod keyless;
 mod kills;
+mod limits;
 mod manifest_keys;
 mod migrations;
 mod namespace_proofs;

@@ -60,6 +60,7 @@ async fn soak(duration: Duration, seed: u64) -> Vec<String> {
         database: Some(server.database().await),
         objects: Some(objects.store_settings()),
         api: Some(program.clone()),
+        ..Parts::default()
     };
     let mut store = Store::start_with(parts).await;
     store.worker_settings_mut().concurrency = 4;

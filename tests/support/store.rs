@@ -8,11 +8,11 @@ use std::thread::JoinHandle;
 use blob_store::{BlobStore, ObjectStoreSettings};
 use intake_worker::WorkerSettings;
 use intake_worker::verdict::VerdictKey;
-use registry_api::{ApiSettings, BootstrapSettings, Limits, Server, TokenLifetimes};
+use registry_api::{ApiSettings, BootstrapSettings, Server, TokenLifetimes};
 use registry_db::Pool;
 use registry_db::key_ring::{KeyRing, KeyRingSettings};
 use registry_db::store_settings;
-use registry_types::policy::{ManifestSignatureDemand, ManifestSignaturePolicy, Policy};
+use registry_types::policy::{LimitPolicy, ManifestSignatureDemand, ManifestSignaturePolicy, Policy, RequestLimits};
 use registry_types::profile::Profile;
 use secrecy::{ExposeSecret as _, SecretString};
 use serde_json::{Value, json};
@@ -38,6 +38,8 @@ pub struct Parts {
     pub objects: Option<ObjectStoreSettings>,
     /// The API as a program of its own, which can be killed.
     pub api: Option<Interruptible>,
+    /// Proxies whose word counts about where a request comes from.
+    pub trusted_proxies: Vec<String>,
 }
 
 /// The services as a program with fail points (`tests/programs/interruptible.rs`).
@@ -141,6 +143,15 @@ impl Store {
         Self::start_with(Parts::default()).await
     }
 
+    /// The API alone, which believes proxies at these addresses where a request comes from.
+    ///
+    /// # Panics
+    /// When the store does not start.
+    pub async fn start_behind_proxies(proxies: &[&str]) -> Self {
+        let trusted_proxies = proxies.iter().map(|proxy| (*proxy).to_owned()).collect();
+        Self::start_with(Parts { trusted_proxies, ..Parts::default() }).await
+    }
+
     /// The API alone, of other parts than the usual ones.
     ///
     /// # Panics
@@ -155,7 +166,7 @@ impl Store {
         let directory = ObjectStoreSettings::Directory { path: folder.path().join("objects"), durable: false };
         let worker_settings = worker_settings(&database, parts.objects.unwrap_or(directory));
         prepare(database.url()).await;
-        let settings = api_settings(&worker_settings);
+        let settings = ApiSettings { trusted_proxies: parts.trusted_proxies, ..api_settings(&worker_settings) };
         let (api, url) = match parts.api {
             None => Api::start_inside(settings).await,
             Some(program) => Api::start_program(program, settings, folder.path()).await,
@@ -575,18 +586,20 @@ fn api_settings(worker: &WorkerSettings) -> ApiSettings {
         public_url: None,
         threads: Some(2),
         lifetimes: TokenLifetimes::default(),
-        limits: Limits::default(),
+        trusted_proxies: Vec::new(),
         shutdown_grace_seconds: 1,
     }
 }
 
-/// The policy that is in force in tests: as by default, but package manifests need no signature. What they do need is tested
-/// where the default is put back.
+/// The policy that is in force in tests: as by default, but package manifests need no signature, and everybody asks as often as
+/// they like. What is demanded otherwise is tested where it is put back.
 #[must_use]
 pub fn unsigned_policy() -> Policy {
     let demand = ManifestSignatureDemand::Recorded;
     let manifest_signatures = ManifestSignaturePolicy { community: demand, verified: demand, internal: demand };
-    Policy { manifest_signatures, ..Policy::default() }
+    let requests = RequestLimits { per_credential: None, per_address: None };
+    let limits = LimitPolicy { requests, ..LimitPolicy::default() };
+    Policy { manifest_signatures, limits, ..Policy::default() }
 }
 
 /// What the first start of a store puts into its database.

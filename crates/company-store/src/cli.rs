@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 
 use crate::commands::{
-    advisories, audit, completions, config, credentials, intake, key, login, migrate, packages, publish, pull,
+    advisories, audit, completions, config, credentials, intake, key, login, migrate, packages, policy, publish, pull,
     registry, review, template, trusted_publisher, verify, waiver, webhook,
 };
 use crate::exit::{CommandError, Exit};
@@ -92,6 +92,9 @@ pub enum Command {
     /// The audit log: read it, take it away, verify that it is whole.
     #[command(subcommand)]
     Audit(audit::AuditCommand),
+    /// The policy document: what is demanded, and how much anybody may ask for (superuser).
+    #[command(subcommand)]
+    Policy(policy::PolicyCommand),
     /// Operator: load advisories, say how old they are.
     #[command(subcommand)]
     Advisories(advisories::AdvisoriesCommand),
@@ -136,6 +139,7 @@ impl Cli {
             Command::Pull(args) => pull::run(&global, output, args).await,
             Command::Verify(args) => verify::run(&global, output, args).await,
             Command::Audit(command) => audit::run(&global, output, command).await,
+            Command::Policy(command) => policy::run(&global, output, command).await,
             Command::Advisories(command) => advisories::run(&global, output, command).await,
             Command::Credentials(command) => credentials::run(&global, output, command).await,
             Command::Migrate => migrate::run(&global, output).await,

@@ -30,6 +30,7 @@ pub mod packages;
 mod pool;
 pub mod publish;
 pub mod pull;
+pub mod quotas;
 pub mod registries;
 pub mod rejudgement;
 pub mod reviews;

@@ -11,6 +11,7 @@ use registry_types::intake::IntakeState;
 use registry_types::job::JobPayload;
 use registry_types::names::{OrganizationSlug, PackageName, PackageSlug};
 use registry_types::package::{PackageFormat, VersionState, Visibility};
+use registry_types::people::TrustTier;
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
@@ -19,8 +20,9 @@ use crate::error::stored;
 use crate::intakes::{EventKind, insert_event, job_key};
 use crate::jobs::{self, Enqueue};
 use crate::manifest_signatures::{self, NewManifestSignature};
+use crate::quotas::{self, Exceeded};
 use crate::schema::{intakes, organizations, packages, versions};
-use crate::{Connection, DbResult, listing};
+use crate::{Connection, DbResult, listing, store_settings};
 
 /// A version that an author asks the store to take in.
 #[derive(Debug, Clone)]
@@ -44,8 +46,8 @@ pub struct NewSubmission {
     pub request_id: String,
     /// How the manifest is signed; `None` for formats that are not.
     pub manifest_signature: Option<NewManifestSignature>,
-    /// Queued and running intakes that the organization may have with this one.
-    pub max_open_intakes: u32,
+    /// Of the organization; it chooses the quota.
+    pub tier: TrustTier,
 }
 
 /// What a submission became.
@@ -60,20 +62,13 @@ pub struct Submitted {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Refusal {
     /// The version number was used up.
-    VersionExists {
-        state: VersionState,
-    },
+    VersionExists { state: VersionState },
     /// The version waits for its verdict.
-    IntakeInProgress {
-        intake: Option<IntakeId>,
-    },
+    IntakeInProgress { intake: Option<IntakeId> },
     /// The name belongs to a package of another format.
-    OtherFormat {
-        format: PackageFormat,
-    },
-    TooManyOpenIntakes {
-        limit: u32,
-    },
+    OtherFormat { format: PackageFormat },
+    /// The organization has as much as it may.
+    Quota(Exceeded),
 }
 
 /// Accepts a submission: package, version `pending`, intake `queued`, job, audit entry, event. Call in a transaction, and
@@ -86,8 +81,9 @@ pub enum Refusal {
 pub async fn submit(conn: &mut Connection, new: &NewSubmission) -> DbResult<Result<Submitted, Refusal>> {
     let publisher = lock_organization(conn, new.organization).await?;
     let name = PackageName { publisher, name: new.name.clone() };
-    if open_intakes(conn, new.organization).await? >= i64::from(new.max_open_intakes) {
-        return Ok(Err(Refusal::TooManyOpenIntakes { limit: new.max_open_intakes }));
+    let quota = store_settings::quota(conn, new.tier).await?;
+    if let Some(exceeded) = quotas::exceeded(conn, new.organization, &new.name, &quota).await? {
+        return Ok(Err(Refusal::Quota(exceeded)));
     }
     let package = match package(conn, new, &name).await? {
         Ok(package) => package,
@@ -124,16 +120,6 @@ pub(crate) async fn lock_organization(
     let slug: String =
         organizations::table.find(organization.0).select(organizations::slug).for_no_key_update().first(conn).await?;
     stored("organization slug", &slug)
-}
-
-async fn open_intakes(conn: &mut Connection, organization: OrganizationId) -> DbResult<i64> {
-    let open = [IntakeState::Queued.as_str(), IntakeState::Running.as_str()];
-    Ok(intakes::table
-        .filter(intakes::organization_id.eq(organization.0))
-        .filter(intakes::state.eq_any(open))
-        .count()
-        .get_result(conn)
-        .await?)
 }
 
 /// The package of that name, made if it is new, and made more visible if that is asked.

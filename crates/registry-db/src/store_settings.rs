@@ -5,7 +5,9 @@ use std::collections::BTreeMap;
 use diesel::prelude::*;
 use diesel::sql_types;
 use diesel_async::RunQueryDsl;
-use registry_types::policy::Policy;
+use registry_types::digest::Digest;
+use registry_types::people::TrustTier;
+use registry_types::policy::{Policy, Quota};
 use serde_json::json;
 use uuid::Uuid;
 
@@ -39,6 +41,37 @@ pub async fn policy(conn: &mut Connection) -> DbResult<Policy> {
     let policy: Policy = serde_json::from_value(value).map_err(|e| DbError::corrupt("policy")(Box::new(e)))?;
     policy.validate().map_err(|e| DbError::corrupt("policy")(Box::new(e)))?;
     Ok(policy)
+}
+
+/// What an organization of this tier may have.
+///
+/// # Errors
+/// As [`policy`].
+pub async fn quota(conn: &mut Connection, tier: TrustTier) -> DbResult<Quota> {
+    Ok(policy(conn).await?.limits.quotas.of(tier))
+}
+
+/// What names this policy document and no other.
+///
+/// # Errors
+/// Never, unless the document cannot be written as JSON.
+pub fn policy_digest(policy: &Policy) -> DbResult<Digest> {
+    let bytes = serde_json::to_vec(policy).map_err(|e| DbError::corrupt("policy")(Box::new(e)))?;
+    Ok(Digest::sha256_of(&bytes))
+}
+
+/// Puts a policy document in the place of the one with this digest; others who do the same wait for the end of the caller's
+/// transaction. `false`, and nothing is changed, when another one is in force.
+///
+/// # Errors
+/// When the database refuses.
+pub async fn replace_policy(conn: &mut Connection, replaced: &Digest, new: &Policy) -> DbResult<bool> {
+    diesel::sql_query("SELECT pg_advisory_xact_lock(hashtextextended('policy', 0))").execute(conn).await?;
+    if policy_digest(&policy(conn).await?)? != *replaced {
+        return Ok(false);
+    }
+    set_policy(conn, new).await?;
+    Ok(true)
 }
 
 /// Puts a policy document in force, which the caller has validated.

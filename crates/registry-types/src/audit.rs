@@ -68,6 +68,7 @@ text_enum! {
         WebhookRemoved = "webhook.removed",
         WebhookSecretRotated = "webhook.secret_rotated",
         WebhookDisabled = "webhook.disabled",
+        PolicyChanged = "policy.changed",
     }
 }
 

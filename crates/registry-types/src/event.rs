@@ -184,7 +184,8 @@ fn event_type(action: AuditAction, details: &Value) -> Option<EventType> {
         | A::WebhookChanged
         | A::WebhookRemoved
         | A::WebhookSecretRotated
-        | A::WebhookDisabled => return None,
+        | A::WebhookDisabled
+        | A::PolicyChanged => return None,
     })
 }
 

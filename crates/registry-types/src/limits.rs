@@ -7,6 +7,8 @@ pub const MAX_TOKEN_BYTES: u64 = 64 * 1024;
 pub const MAX_ERROR_BODY_BYTES: u64 = 16 * 1024;
 /// Submitted package manifests and templates.
 pub const MAX_PACKAGE_MANIFEST_BYTES: usize = 1024 * 1024;
+/// Any body that is sent to the API: a package manifest of the largest size, and what is sent around it.
+pub const MAX_BODY_BYTES: usize = MAX_PACKAGE_MANIFEST_BYTES + 64 * 1024;
 /// Nesting of a submitted JSON document.
 pub const MAX_JSON_DEPTH: usize = 32;
 /// Layers of one image manifest.

@@ -1,15 +1,20 @@
-//! The policy document: what is demanded of an image before its version becomes active.
+//! The policy document: what is demanded of an image before its version becomes active, and how much anybody may ask for.
+
+mod limits;
 
 use serde::{Deserialize, Serialize};
 
 use crate::advisory::Severity;
 use crate::identity_provider::{CiProvider, Issuer};
 use crate::intake::CheckName;
+use crate::limits::MAX_BODY_BYTES;
 use crate::people::TrustTier;
 use crate::profile::Profile;
 use crate::public_key::PublicKeyPem;
 use crate::review::ReviewPath;
 use crate::text_enum;
+
+pub use limits::{LimitPolicy, LoginLimits, Quota, Quotas, Rate, RequestLimits};
 
 /// How one check's outcome counts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -37,6 +42,7 @@ pub struct Policy {
     pub trusted_publishing: TrustedPublishingPolicy,
     /// Whose OpenVEX documents are taken as requests for waivers; at most 100.
     pub vex_authors: Vec<VexAuthor>,
+    pub limits: LimitPolicy,
 }
 
 /// Somebody who signs OpenVEX documents.
@@ -277,6 +283,10 @@ pub enum PolicyError {
     TrustedPublishing,
     #[error("vex_authors holds at most 100, each with a name of 1 to 100 characters and a P-256 key")]
     VexAuthors,
+    #[error("limits.max_body_bytes must be 65536 to {MAX_BODY_BYTES}")]
+    BodyLimit,
+    #[error("limits.logins.delay_ms must be at most 10000")]
+    LoginDelay,
 }
 
 impl Policy {
@@ -304,7 +314,7 @@ impl Policy {
         if self.vex_authors.len() > MAX_VEX_AUTHORS || !self.vex_authors.iter().all(is_good) {
             return Err(PolicyError::VexAuthors);
         }
-        Ok(())
+        self.limits.validate()
     }
 
     /// Whether the starter advisory set may stand in for synced advisories.

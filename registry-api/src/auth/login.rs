@@ -1,7 +1,7 @@
 //! Login, refresh and logout.
 
 use actix_web::cookie::{Cookie, SameSite};
-use actix_web::{post, web};
+use actix_web::{HttpRequest, post, web};
 use chrono::{Duration, Utc};
 use registry_db::audit::{self, Actor, Entry};
 use registry_db::sessions::{self, NewTokens, Rotation};
@@ -15,6 +15,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::tokens::{self, TokenKind};
+use crate::limits::{LoginAttempt, client_address};
 use crate::problem::{Problem, Problems};
 use crate::rights::{MaybeAuthenticated, SESSION_COOKIE};
 use crate::state::AppState;
@@ -57,11 +58,12 @@ pub(crate) struct TokenAnswer {
 )]
 #[post("/v1/auth/login")]
 pub(crate) async fn login(
+    request: HttpRequest,
     state: web::Data<AppState>,
     body: web::Json<LoginRequest>,
 ) -> Result<web::Json<TokenAnswer>, Problem> {
     let body = body.into_inner();
-    let verified = verified_user(&state, &body.email, body.password).await?;
+    let verified = verified_user(&request, &state, &body.email, body.password).await?;
     let (tokens, issued) = issue(&state)?;
     let mut conn = state.pool.get().await?;
     transaction(&mut conn, async |conn| begin(conn, &verified, &tokens).await).await?;
@@ -159,13 +161,14 @@ pub(crate) async fn logout(
 /// A login through the pages: the cookie to set. The password form lives with the pages.
 ///
 /// # Errors
-/// 401 when e-mail address or password is wrong.
+/// 401 when e-mail address or password is wrong, 429 when too many logins have failed.
 pub(crate) async fn login_browser(
+    request: &HttpRequest,
     state: &AppState,
     email: &str,
     password: SecretString,
 ) -> Result<Cookie<'static>, Problem> {
-    let verified = verified_user(state, email, password).await?;
+    let verified = verified_user(request, state, email, password).await?;
     let lifetime = Duration::seconds(state.lifetimes.browser_seconds.into());
     let token = tokens::generate(TokenKind::Access)?;
     let tokens = NewTokens {
@@ -205,8 +208,16 @@ fn session_cookie(state: &AppState, value: String, max_age_seconds: i64) -> Cook
 }
 
 /// Unknown address and wrong password look alike and cost the same.
-async fn verified_user(state: &AppState, email: &str, password: SecretString) -> Result<PasswordRecord, Problem> {
-    let email: Option<Email> = email.trim().to_lowercase().parse().ok();
+async fn verified_user(
+    request: &HttpRequest,
+    state: &AppState,
+    email: &str,
+    password: SecretString,
+) -> Result<PasswordRecord, Problem> {
+    let typed = email.trim().to_lowercase();
+    let address = client_address(request, &state.trusted_proxies);
+    let attempt = LoginAttempt::begin(&state.limits, &typed, address).await?;
+    let email: Option<Email> = typed.parse().ok();
     let record = match email {
         Some(email) => users::find(&mut *state.pool.get().await?, &email).await?,
         None => None,
@@ -215,7 +226,10 @@ async fn verified_user(state: &AppState, email: &str, password: SecretString) ->
     let fits = state.passwords.verify(password, stored).await?;
     match record {
         Some(record) if fits => Ok(record),
-        Some(_) | None => Err(wrong_password()),
+        Some(_) | None => {
+            attempt.failed();
+            Err(wrong_password())
+        }
     }
 }
 

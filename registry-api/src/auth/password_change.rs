@@ -8,6 +8,7 @@ use serde::Deserialize;
 use utoipa::ToSchema;
 
 use super::login::{TokenAnswer, answer, issue, of_user};
+use crate::limits::LoginAttempt;
 use crate::problem::{Problem, Problems};
 use crate::rights::Authenticated;
 use crate::state::AppState;
@@ -43,7 +44,9 @@ pub(crate) async fn change(
     let replaced = users::get(&mut *state.pool.get().await?, user).await?.password_hash;
     // 403, not 401: a client takes a 401 for a token that has run out, and tries again.
     let wrong = || Problem::forbidden("the current password is wrong");
+    let attempt = LoginAttempt::begin(&state.limits, &user.to_string(), identity.address).await?;
     if !state.passwords.verify(body.current_password, Some(replaced.clone())).await? {
+        attempt.failed();
         return Err(wrong());
     }
     let password_hash = state.passwords.hash(body.new_password).await?;

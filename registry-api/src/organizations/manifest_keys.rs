@@ -4,7 +4,7 @@ use actix_web::{HttpResponse, get, post, web};
 use chrono::{DateTime, Utc};
 use registry_db::audit::{self, Entry};
 use registry_db::manifest_keys::{self, EnrolledKey, FINGERPRINT_TAKEN, NewManifestKey, TooManyKeys};
-use registry_db::{DbError, transaction};
+use registry_db::{DbError, store_settings, transaction};
 use registry_types::audit::AuditAction;
 use registry_types::ids::ManifestKeyId;
 use registry_types::manifest_key::ManifestKey;
@@ -119,9 +119,9 @@ pub(crate) async fn enrol(
         key: public_key(&body.public_key)?,
         enrolled_by: member.identity.user,
     };
-    let most = state.limits.manifest_keys;
     let mut conn = state.pool.get().await?;
     let enrolled = transaction(&mut conn, async |conn| -> Result<EnrolledKey, Problem> {
+        let most = store_settings::quota(conn, member.organization.trust_tier).await?.manifest_keys;
         let id = manifest_keys::enrol(conn, &new, most).await.map_err(refused)?;
         let id = id.map_err(|TooManyKeys| {
             Problem::new(ProblemCode::QuotaExceeded, format!("an organization has at most {most} keys"))

@@ -39,7 +39,11 @@ pub(crate) fn answer(request: &HttpRequest, problem: &Problem, request_id: &str)
         request_id: request_id.to_owned(),
         asks_for_login: problem.code == ProblemCode::Unauthenticated,
     };
-    Some(render(status, &page))
+    let mut answer = render(status, &page);
+    if let Some(seconds) = problem.retry_after_seconds() {
+        answer.headers_mut().insert(header::RETRY_AFTER, seconds.into());
+    }
+    Some(answer)
 }
 
 fn is_for_people(request: &HttpRequest) -> bool {
@@ -89,7 +93,11 @@ const fn title(code: ProblemCode) -> &'static str {
         | ProblemCode::VexInvalid
         | ProblemCode::WebhookInvalid
         | ProblemCode::WaiverNotOpen
-        | ProblemCode::QuotaExceeded => "That did not work",
+        | ProblemCode::QuotaExceeded
+        | ProblemCode::RateLimited
+        | ProblemCode::PolicyInvalid
+        | ProblemCode::PreconditionRequired
+        | ProblemCode::PreconditionFailed => "That did not work",
     }
 }
 

@@ -57,7 +57,7 @@ pub(super) async fn log_in(
     demand_same_origin(&request, &state)?;
     let form = form.into_inner();
     let next = own_place(form.next.as_deref());
-    match login_browser(&state, &form.email, form.password).await {
+    match login_browser(&request, &state, &form.email, form.password).await {
         Ok(cookie) => Ok(HttpResponse::SeeOther().cookie(cookie).insert_header((header::LOCATION, next)).finish()),
         Err(problem) if problem.code == ProblemCode::Unauthenticated => {
             let frame = Frame::new(&state, None, Section::Login);

@@ -1,6 +1,7 @@
 //! Why a submission was not accepted, for people.
 
 use registry_db::publish::{NewSubmission, Refusal};
+use registry_db::quotas::Exceeded;
 
 use crate::problem::{Problem, ProblemCode};
 
@@ -18,9 +19,19 @@ pub(crate) fn refused(refusal: Refusal, new: &NewSubmission) -> Problem {
         Refusal::OtherFormat { format } => {
             Problem::new(ProblemCode::Conflict, format!("{name} is a package of the format {format}"))
         }
-        Refusal::TooManyOpenIntakes { limit } => {
-            let detail = format!("at most {limit} intakes may be under way in an organization; wait for one to end");
-            Problem::new(ProblemCode::QuotaExceeded, detail)
+        Refusal::Quota(exceeded) => Problem::new(ProblemCode::QuotaExceeded, quota(exceeded)),
+    }
+}
+
+fn quota(exceeded: Exceeded) -> String {
+    match exceeded {
+        Exceeded::OpenIntakes(most) => {
+            format!("at most {most} intakes may be under way in an organization; wait for one to end")
         }
+        Exceeded::VersionsPerDay(most) => {
+            format!("at most {most} versions may be submitted by an organization within 24 hours")
+        }
+        Exceeded::Packages(most) => format!("the organization has as many packages as it may ({most})"),
+        Exceeded::StoredBytes(most) => format!("the organization's versions take up what they may ({most} bytes)"),
     }
 }

@@ -141,7 +141,7 @@ async fn accept(
         actor: identity.actor(),
         request_id: request_id.0,
         manifest_signature: signature,
-        max_open_intakes: state.limits.open_intakes,
+        tier: organization.trust_tier,
     };
     let answer = if is_dry_run {
         judge_only(&mut conn, &new, &organization, &namespace, key).await?

@@ -4,7 +4,7 @@ use actix_web::{HttpResponse, post, web};
 use registry_db::audit::{self, Entry};
 use registry_db::namespace_proofs;
 use registry_db::registries::{self, NewNamespace, PATTERN_EXISTS, RegistryNamespace};
-use registry_db::{DbError, transaction};
+use registry_db::{DbError, store_settings, transaction};
 use registry_types::audit::AuditAction;
 use registry_types::namespace_pattern::{NamespacePattern, NamespaceState, PatternError, RegistryProvider};
 use registry_types::pointer::PointerError;
@@ -75,8 +75,9 @@ pub(crate) async fn create(
     };
     let mut conn = state.pool.get().await?;
     let created = transaction(&mut conn, async |conn| -> Result<RegistryNamespace, Problem> {
-        if registries::count(conn, organization).await? >= i64::from(state.limits.registries) {
-            let detail = format!("an organization has at most {} registry namespaces", state.limits.registries);
+        let most = store_settings::quota(conn, member.organization.trust_tier).await?.registries;
+        if registries::count(conn, organization).await? >= i64::from(most) {
+            let detail = format!("an organization has at most {most} registry namespaces");
             return Err(Problem::new(ProblemCode::QuotaExceeded, detail));
         }
         let created = registries::create(conn, &new).await.map_err(refusal)?.map_err(|_| taken())?;

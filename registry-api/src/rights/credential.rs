@@ -4,11 +4,12 @@ use actix_web::HttpRequest;
 use actix_web::http::{Method, header};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use registry_db::users::{Credential, Identity};
+use registry_db::users::{Credential, Identity, SecretHash};
 use registry_db::{Connection, api_keys, sessions, trusted_publishers};
 
 use super::state;
 use crate::auth::tokens::{self, TokenKind};
+use crate::limits::client_address;
 use crate::problem::Problem;
 use crate::state::AppState;
 
@@ -48,7 +49,7 @@ pub(super) fn only_publishes() -> Problem {
 }
 
 async fn by_credential(request: &HttpRequest) -> Result<Option<Identity>, Problem> {
-    let address = request.peer_addr().map(|peer| peer.ip());
+    let address = client_address(request, &state(request)?.trusted_proxies);
     Ok(presented_identity(request).await?.map(|identity| Identity { address, ..identity }))
 }
 
@@ -91,16 +92,27 @@ fn basic_password(encoded: &str) -> Option<String> {
     decoded.split_once(':').map(|(_, password)| password.to_owned())
 }
 
+/// What was presented, whether it is valid or not.
+pub(crate) fn credential_hash(request: &HttpRequest) -> Option<SecretHash> {
+    match presented(request).ok()?? {
+        Presented::Explicit(secret) | Presented::Cookie(secret) => tokens::hash(&secret),
+    }
+}
+
 async fn by_secret(state: &AppState, secret: &str) -> Result<Option<Identity>, Problem> {
     let (Some(kind), Some(hash)) = (TokenKind::of(secret), tokens::hash(secret)) else { return Ok(None) };
     let mut conn = state.pool.get().await?;
     let conn: &mut Connection = &mut conn;
-    Ok(match kind {
+    let found = match kind {
         TokenKind::Access => sessions::identity(conn, hash).await?,
         TokenKind::ApiKey => api_keys::identity(conn, hash).await?,
         TokenKind::Publish => trusted_publishers::identity(conn, hash).await?,
         TokenKind::Refresh => None,
-    })
+    };
+    if found.is_some() {
+        state.limits.recognise(hash);
+    }
+    Ok(found)
 }
 
 /// A browser sends its cookie with whatever page asks; a change must come from our own pages.

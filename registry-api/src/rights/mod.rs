@@ -18,7 +18,7 @@ use actix_web::{HttpRequest, web};
 pub(crate) use authorise::authorise;
 pub use caller::{Authenticated, MaybeAuthenticated, Member};
 pub use credential::SESSION_COOKIE;
-pub(crate) use credential::demand_same_origin;
+pub(crate) use credential::{credential_hash, demand_same_origin};
 pub use operations::Operation;
 pub use organization::MemberOrganization;
 pub(crate) use organization::{not_a_member, organization_in_header, organization_of};

@@ -164,6 +164,9 @@ operations! {
     GetDeliveryOfStore getDeliveryOfStore => SUPERUSER;
     ReplayDeliveryOfStore replayDeliveryOfStore => SUPERUSER;
     ReplayFailedDeliveriesOfStore replayFailedDeliveriesOfStore => SUPERUSER;
+    // policy
+    GetPolicy getPolicy => SUPERUSER;
+    SetPolicy setPolicy => SUPERUSER;
     // packages
     ListPackages listPackages => PUBLIC;
     GetPackage getPackage => PUBLIC;

@@ -105,7 +105,7 @@ pub(super) async fn publish_template(
         actor: identity.actor(),
         request_id: request_id.into_inner().0,
         manifest_signature: None,
-        max_open_intakes: state.limits.open_intakes,
+        tier: organization.trust_tier,
     };
     let mut conn = state.pool.get().await?;
     let submitted = registry_db::transaction(&mut conn, async |conn| {

@@ -18,6 +18,7 @@ use utoipa::ToSchema;
 use super::identity_token::{IdentityToken, Invalid, VerifiedToken};
 use super::keys::signing_key;
 use crate::auth::tokens::{self, TokenKind};
+use crate::limits::client_address;
 use crate::problem::{Problem, ProblemBody, ProblemCode, Problems};
 use crate::request::RequestId;
 use crate::state::AppState;
@@ -106,7 +107,7 @@ pub(crate) async fn exchange(
         lifetime: TimeDelta::minutes(policy.token_minutes.into()),
         claims: &claims,
     };
-    let address = request.peer_addr().map(|peer| peer.ip());
+    let address = client_address(&request, &state.trusted_proxies);
     let exchanged = transaction(&mut conn, async |conn| -> Result<_, Problem> {
         let exchanged = trusted_publishers::exchange(conn, &asked, &new).await?;
         if let Some(entry) = audit_entry(&exchanged, &new, address) {

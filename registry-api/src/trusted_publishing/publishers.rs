@@ -39,7 +39,9 @@ pub(crate) async fn add(
 ) -> Result<HttpResponse, Problem> {
     let body = body.into_inner();
     let mut conn = state.pool.get().await?;
-    let policy = store_settings::policy(&mut conn).await?.trusted_publishing;
+    let policy = store_settings::policy(&mut conn).await?;
+    let most = policy.limits.quotas.of(member.organization.trust_tier).trusted_publishers;
+    let policy = policy.trusted_publishing;
     let new = NewTrustedPublisher {
         organization: member.organization.id,
         binding: body.binding(&policy)?,
@@ -48,7 +50,6 @@ pub(crate) async fn add(
         repository: body.repository,
         created_by: member.identity.user,
     };
-    let most = state.limits.trusted_publishers;
     let added = transaction(&mut conn, async |conn| -> Result<TrustedPublisher, Problem> {
         let added = trusted_publishers::add(conn, &new, most).await.map_err(refusal)?.map_err(|TooManyPublishers| {
             Problem::new(ProblemCode::QuotaExceeded, format!("an organization has at most {most} trusted publishers"))

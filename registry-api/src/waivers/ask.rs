@@ -4,8 +4,8 @@ use std::fmt::Display;
 use std::str::FromStr;
 
 use actix_web::{HttpResponse, post, web};
-use registry_db::transaction;
 use registry_db::waivers::{self, NewWaiver, Waiver};
+use registry_db::{store_settings, transaction};
 use registry_types::pointer::PointerError;
 use registry_types::waiver::{ComponentRange, WaiverDays, WaiverReason};
 use serde::Deserialize;
@@ -66,9 +66,9 @@ pub(crate) async fn ask(
     body: web::Json<AskWaiver>,
 ) -> Result<HttpResponse, Problem> {
     let new = parse(body.into_inner(), &member)?;
-    let most = state.limits.open_waivers;
     let mut conn = state.pool.get().await?;
     let asked = transaction(&mut conn, async |conn| -> Result<Waiver, Problem> {
+        let most = store_settings::quota(conn, member.organization.trust_tier).await?.open_waivers;
         if waivers::count_open(conn, new.organization).await? >= i64::from(most) {
             let detail = format!("an organization has at most {most} waivers that wait or are in force");
             return Err(Problem::new(ProblemCode::QuotaExceeded, detail));

@@ -101,12 +101,14 @@ pub(crate) async fn import(
     let scope = Scope::of(&body)?;
     let signature = STANDARD.decode(body.signature.trim()).map_err(|_| invalid("the signature is no base64"))?;
     let mut conn = state.pool.get().await?;
-    let authors = store_settings::policy(&mut conn).await?.vex_authors;
+    let policy = store_settings::policy(&mut conn).await?;
+    let open_waivers = policy.limits.quotas.of(member.organization.trust_tier).open_waivers;
+    let authors = policy.vex_authors;
     let document = body.document;
     let author = author_of(&authors, document.as_bytes(), &signature)?;
     let vex = read(document.as_bytes())?;
     let digest = Digest::sha256_of(document.as_bytes());
-    let most = usize::try_from(state.limits.open_waivers).unwrap_or(usize::MAX);
+    let most = usize::try_from(open_waivers).unwrap_or(usize::MAX);
     let (asked, already_asked) = transaction(&mut conn, async |conn| -> Result<_, Problem> {
         let import = Import { member: &member, scope: &scope, author, vex: &vex, digest: &digest };
         import.carry_out(conn, most).await

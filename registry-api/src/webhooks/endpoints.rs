@@ -3,7 +3,7 @@
 use actix_web::{HttpResponse, delete, get, patch, post, web};
 use chrono::TimeDelta;
 use registry_db::webhooks::{self, NewWebhook, Webhook, WebhookChange};
-use registry_db::{DbError, audit, transaction};
+use registry_db::{DbError, audit, store_settings, transaction};
 use registry_types::audit::AuditAction;
 use registry_types::event::EventType;
 use registry_types::ids::WebhookId;
@@ -62,9 +62,9 @@ pub(super) async fn create_as(
         secret: sealed,
         created_by: manager.identity.user,
     };
-    let most = state.limits.webhooks;
     let mut conn = state.pool.get().await?;
     let created = transaction(&mut conn, async |conn| -> Result<Webhook, Problem> {
+        let most = store_settings::quota(conn, manager.tier).await?.webhooks;
         if webhooks::count(conn, manager.owner).await? >= i64::from(most) {
             return Err(Problem::new(ProblemCode::QuotaExceeded, format!("there are at most {most} webhooks")));
         }

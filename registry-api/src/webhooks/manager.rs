@@ -8,6 +8,7 @@ use registry_db::users::Identity;
 use registry_db::webhooks::{Owner, Webhook};
 use registry_types::audit::AuditAction;
 use registry_types::ids::WebhookId;
+use registry_types::people::TrustTier;
 use serde::Deserialize;
 use serde_json::Value;
 use uuid::Uuid;
@@ -19,6 +20,8 @@ use crate::rights::{Authenticated, Member};
 pub(crate) struct Manager {
     pub(super) identity: Identity,
     pub(super) owner: Owner,
+    /// It chooses the quota.
+    pub(super) tier: TrustTier,
 }
 
 impl FromRequest for Manager {
@@ -30,11 +33,14 @@ impl FromRequest for Manager {
             let member = Member::from_request(request, payload);
             return Box::pin(async move {
                 let Member { identity, organization } = member.await?;
-                Ok(Self { identity, owner: Owner::Organization(organization.id) })
+                let (owner, tier) = (Owner::Organization(organization.id), organization.trust_tier);
+                Ok(Self { identity, owner, tier })
             });
         }
         let superuser = Authenticated::from_request(request, payload);
-        Box::pin(async move { Ok(Self { identity: superuser.await?.0, owner: Owner::Store }) })
+        Box::pin(
+            async move { Ok(Self { identity: superuser.await?.0, owner: Owner::Store, tier: TrustTier::Internal }) },
+        )
     }
 }
 

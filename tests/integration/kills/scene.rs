@@ -93,6 +93,7 @@ impl Scene {
             database: parts.database,
             objects: objects.as_ref().map(S3Server::store_settings),
             api: parts.api_program.then_some(program),
+            ..Parts::default()
         };
         let mut store = Store::start_with(parts).await;
         let settings = store.worker_settings_mut();

@@ -85,7 +85,7 @@ fn is_as(expected: Expected, operation: Operation, status: u16, body: &Value) ->
     match expected {
         // It got as far as the thing itself, which is not always in the state for it.
         Expected::Done => {
-            status < 300 || matches!(status, 400 | 409 | 422) || is_seen_not_there(operation, status, code)
+            status < 300 || matches!(status, 400 | 409 | 412 | 422) || is_seen_not_there(operation, status, code)
         }
         Expected::Unauthenticated => status == 401 && code == "UNAUTHENTICATED",
         Expected::Forbidden => status == 403 && code == "FORBIDDEN",

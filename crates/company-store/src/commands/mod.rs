@@ -10,6 +10,7 @@ pub mod key;
 pub mod login;
 pub mod migrate;
 pub mod packages;
+pub mod policy;
 pub mod publish;
 pub mod pull;
 pub mod registry;

@@ -2,7 +2,7 @@
 
 use blob_store::{ObjectStoreSettings, S3Settings};
 use intake_worker::WorkerSettings;
-use registry_api::{ApiSettings, Limits, TokenLifetimes};
+use registry_api::{ApiSettings, TokenLifetimes};
 use registry_types::profile::Profile;
 use secrecy::SecretString;
 
@@ -33,7 +33,7 @@ impl Services<'_> {
             public_url: self.settings.public_url.clone(),
             threads: None,
             lifetimes: TokenLifetimes::default(),
-            limits: Limits::default(),
+            trusted_proxies: Vec::new(),
             shutdown_grace_seconds: 20,
         }
     }
