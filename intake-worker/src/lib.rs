@@ -10,6 +10,7 @@ mod housekeeping;
 mod identity_keys;
 mod job_error;
 mod jobs;
+mod namespace;
 mod namespace_proof;
 mod pipeline;
 mod registry_test;

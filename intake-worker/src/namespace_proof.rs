@@ -3,17 +3,19 @@
 
 use std::collections::BTreeMap;
 
-use registry_db::jobs::{self, ClaimedJob};
+use registry_db::jobs::ClaimedJob;
 use registry_db::key_ring::KeyRing;
 use registry_db::namespace_proofs::{self, Look};
-use registry_db::registries::{self, OpenedNamespace};
-use registry_db::{DbError, Pool, transaction};
+use registry_db::registries::OpenedNamespace;
+use registry_db::{Pool, transaction};
 use registry_types::ids::RegistryNamespaceId;
+use registry_types::image_reference::Repository;
 use registry_types::namespace_pattern::{CHALLENGE_ANNOTATION, challenge_repository, challenge_tag};
 use serde::Deserialize;
 
 use crate::job_error::JobError;
-use crate::source::{Credential, FailureClass, RawManifest, SourceClient, SourceError};
+use crate::namespace::{self, SessionError};
+use crate::source::{FailureClass, RawManifest, SourceClient, SourceError};
 
 /// # Errors
 /// When the registry or the database does not answer, or the lease is lost.
@@ -24,20 +26,10 @@ pub(crate) async fn run(
     job: &ClaimedJob,
     id: RegistryNamespaceId,
 ) -> Result<(), JobError> {
-    let opened = {
-        let mut conn = pool.get().await?;
-        match registries::credential_for_job(&mut conn, id, job.lease, key_ring).await {
-            Ok(opened) => opened,
-            // Removed or suspended by somebody since, or the lease is lost.
-            Err(DbError::Stale | DbError::NotFound) => {
-                jobs::assert_in_time(&mut conn, job.lease).await?;
-                return Ok(jobs::finish(&mut conn, job.lease).await?);
-            }
-            Err(error) => return Err(error.into()),
-        }
-    };
+    let Some(opened) = namespace::open_or_finish(pool, key_ring, job, id).await? else { return Ok(()) };
     let look = match manifest(source, opened, id).await {
-        Ok(manifest) => nonce_in(&manifest),
+        Ok(Ok(manifest)) => nonce_in(&manifest),
+        Ok(Err(unusable)) => Look::Missing(unusable),
         Err(error) => match error.class() {
             FailureClass::Retry => return Err(JobError::outage(&error)),
             FailureClass::Reject(code) => Look::Missing(format!("{code}: {error}")),
@@ -47,18 +39,21 @@ pub(crate) async fn run(
     settle(pool, job, id, &look).await
 }
 
+/// Where the challenge should be; or why the namespace is none that can be looked at.
 async fn manifest(
     source: &SourceClient,
     opened: OpenedNamespace,
     id: RegistryNamespaceId,
-) -> Result<RawManifest, SourceError> {
-    let pattern = &opened.namespace.pattern;
-    let unusable = |why: &dyn std::fmt::Display| SourceError::NotFound { what: why.to_string() };
-    let repository = challenge_repository(pattern).parse().map_err(|error| unusable(&error))?;
-    let hosts: Vec<String> = opened.namespace.confirmed_token_hosts.iter().map(ToString::to_string).collect();
-    let credential = opened.credential.map(|login| Credential::new(login.username, login.token)).transpose();
-    let credential = credential.map_err(|error| unusable(&error))?;
-    source.session(pattern.host(), &repository, credential, &hosts)?.manifest(&challenge_tag(id)).await
+) -> Result<Result<RawManifest, String>, SourceError> {
+    let repository: Repository = match challenge_repository(&opened.namespace.pattern).parse() {
+        Ok(repository) => repository,
+        Err(error) => return Ok(Err(error.to_string())),
+    };
+    match namespace::session(source, opened, &repository) {
+        Ok(session) => session.manifest(&challenge_tag(id)).await.map(Ok),
+        Err(SessionError::Credential(error)) => Ok(Err(error.to_string())),
+        Err(SessionError::Source(error)) => Err(error),
+    }
 }
 
 fn nonce_in(manifest: &RawManifest) -> Look {

@@ -7,7 +7,8 @@ use registry_types::ids::RegistryNamespaceId;
 use serde_json::{Value, json};
 
 use crate::job_error::JobError;
-use crate::source::{Credential, ProbeScope, SourceClient};
+use crate::namespace;
+use crate::source::{ProbeScope, SourceClient};
 
 /// # Errors
 /// When the database does not answer, or the lease is lost. A registry that does not answer is a result.
@@ -18,34 +19,16 @@ pub(crate) async fn run(
     job: &ClaimedJob,
     id: RegistryNamespaceId,
 ) -> Result<(), JobError> {
-    let opened = {
-        let mut conn = pool.get().await?;
-        match registries::credential_for_job(&mut conn, id, job.lease, key_ring).await {
-            Ok(opened) => opened,
-            // Removed or suspended since, or the lease is lost: then the job is not ours to end either.
-            Err(DbError::Stale | DbError::NotFound) => {
-                jobs::assert_in_time(&mut conn, job.lease).await?;
-                return Ok(jobs::finish(&mut conn, job.lease).await?);
-            }
-            Err(error) => return Err(error.into()),
-        }
-    };
+    let Some(opened) = namespace::open_or_finish(pool, key_ring, job, id).await? else { return Ok(()) };
     let pattern = &opened.namespace.pattern;
     let scope = if pattern.is_wildcard() { ProbeScope::RegistryOnly } else { ProbeScope::Repository };
-    let hosts: Vec<String> = opened.namespace.confirmed_token_hosts.iter().map(ToString::to_string).collect();
-    let credential = opened.credential.map(|login| Credential::new(login.username, login.token)).transpose();
-    let session = match credential {
-        Ok(credential) => {
-            source.session(pattern.host(), pattern.path(), credential, &hosts).map_err(|error| error.to_string())
-        }
-        Err(error) => Err(error.to_string()),
-    };
-    let result = match session {
+    let repository = pattern.path().clone();
+    let result = match namespace::session(source, opened, &repository) {
         Ok(session) => {
             let report = session.probe(scope).await;
             serde_json::to_value(report).map_err(|e| JobError::internal("test report")(Box::new(e)))?
         }
-        Err(problem) => failed(&problem),
+        Err(problem) => failed(&problem.to_string()),
     };
     transaction(&mut *pool.get().await?, async |conn| {
         jobs::finish(conn, job.lease).await?;

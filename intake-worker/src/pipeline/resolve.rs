@@ -16,8 +16,9 @@ use super::context::{Case, PinnedImage, Run};
 use super::mirror::manifest_row;
 use super::step_error::StepError;
 use crate::job_error::JobError;
+use crate::namespace::{self, SessionError};
+use crate::source::RegistrySession;
 use crate::source::image::{self, ImageTree, ManifestRole};
-use crate::source::{Credential, RegistrySession};
 
 const RULE: &str = "image.resolves";
 
@@ -52,20 +53,19 @@ pub(super) async fn open(run: &Run<'_>, reference: &ImageReference) -> Result<So
     if !opened.namespace.pattern.matches(reference) {
         return Err(not_verified());
     }
-    let credential = opened.credential.map(|login| Credential::new(login.username, login.token)).transpose();
-    let credential = credential.map_err(|error| {
-        let reason = Reason::new(RejectionCode::RegistryAccessDenied, RULE, error.to_string());
-        StepError::refused(CheckName::Image, reason.fixed_by("give the registry namespace another credential"))
-    })?;
-    let hosts: Vec<String> = opened.namespace.confirmed_token_hosts.iter().map(ToString::to_string).collect();
+    let signature_policy = opened.namespace.signature_policy.clone();
     let source = match &run.job.request_id {
         Some(request_id) => &run.pipeline.source.on_behalf_of(request_id),
         None => &run.pipeline.source,
     };
-    let registry = source
-        .session(&reference.host, &reference.repository, credential, &hosts)
-        .map_err(|error| StepError::of_source(CheckName::Image, RULE, error))?;
-    Ok(SourceAccess { registry, signature_policy: opened.namespace.signature_policy })
+    let registry = namespace::session(source, opened, &reference.repository).map_err(|error| match error {
+        SessionError::Credential(error) => {
+            let reason = Reason::new(RejectionCode::RegistryAccessDenied, RULE, error.to_string());
+            StepError::refused(CheckName::Image, reason.fixed_by("give the registry namespace another credential"))
+        }
+        SessionError::Source(error) => StepError::of_source(CheckName::Image, RULE, error),
+    })?;
+    Ok(SourceAccess { registry, signature_policy })
 }
 
 fn not_verified() -> StepError {
