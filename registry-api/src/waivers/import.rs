@@ -104,18 +104,18 @@ pub(crate) async fn import(
     let policy = store_settings::policy(&mut conn).await?;
     let open_waivers = policy.limits.quotas.of(member.organization.trust_tier).open_waivers;
     let authors = policy.vex_authors;
-    let document = body.document;
-    let author = author_of(&authors, document.as_bytes(), &signature)?;
-    let vex = read(document.as_bytes())?;
-    let digest = Digest::sha256_of(document.as_bytes());
+    drop(conn);
+    let judged = web::block(move || judge(&authors, body.document.as_bytes(), &signature)).await;
+    let Judged { author, vex, digest } = judged.map_err(|e| Problem::unavailable(e.to_string()))??;
+    let mut conn = state.pool.get().await?;
     let most = usize::try_from(open_waivers).unwrap_or(usize::MAX);
     let (asked, already_asked) = transaction(&mut conn, async |conn| -> Result<_, Problem> {
-        let import = Import { member: &member, scope: &scope, author, vex: &vex, digest: &digest };
+        let import = Import { member: &member, scope: &scope, author: &author, vex: &vex, digest: &digest };
         import.carry_out(conn, most).await
     })
     .await?;
     let answer = ImportedVex {
-        author: author.name.clone(),
+        author: author.name,
         asked: items(&mut conn, asked).await?,
         already_asked,
         left_out: vex.left_out.into_iter().map(Into::into).collect(),
@@ -141,6 +141,19 @@ impl Scope {
             days: WaiverDays::try_from(body.days.unwrap_or(DAYS)).map_err(|error| invalid(error.to_string()))?,
         })
     }
+}
+
+/// A document whose author is allowed.
+struct Judged {
+    author: VexAuthor,
+    vex: OpenVex,
+    digest: Digest,
+}
+
+/// Not on the runtime's threads: there may be many keys to try, and the document is large.
+fn judge(authors: &[VexAuthor], document: &[u8], signature: &[u8]) -> Result<Judged, Problem> {
+    let author = author_of(authors, document, signature)?.clone();
+    Ok(Judged { author, vex: read(document)?, digest: Digest::sha256_of(document) })
 }
 
 /// Before anything of it is believed, who signed it.
