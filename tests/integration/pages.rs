@@ -292,6 +292,12 @@ async fn reviews_are_decided_on_their_page() {
     let page = browser.page("/reviews", 200).await;
     assert!(page.contains("acme/ranker 1.0.0") && page.contains("api.example.org is new"), "{page}");
     assert!(!page.contains("<button name=\"choice\""), "a publisher looks, and does not decide: {page}");
+    browser.log_in("admin@acme.example.org", "/reviews").await;
+    assert!(!browser.page("/reviews", 200).await.contains("<button name=\"choice\""), "nor does its administrator");
+    scene.trust("internal").await;
+    let page = browser.page("/reviews", 200).await;
+    assert!(page.contains("<button name=\"choice\""), "but in the platform's own organizations: {page}");
+    scene.trust("community").await;
     browser.log_in("root@example.org", "/reviews").await;
     let page = browser.page("/reviews", 200).await;
     let field = |name: &str| {

@@ -6,7 +6,6 @@ use askama::Template;
 use chrono::{TimeDelta, Utc};
 use registry_types::ids::ApiKeyId;
 use registry_types::names::OrganizationSlug;
-use registry_types::people::Role;
 use serde::Deserialize;
 use uuid::Uuid;
 
@@ -16,7 +15,7 @@ use super::text;
 use crate::organizations::api_keys::{self, ApiKeyItem, CreateApiKey};
 use crate::paging::{List, PageQuery};
 use crate::problem::Problem;
-use crate::rights::{Authenticated, MaybeAuthenticated, MemberOrganization};
+use crate::rights::{Authenticated, MaybeAuthenticated, MemberOrganization, Operation};
 use crate::state::AppState;
 
 #[derive(Template)]
@@ -88,7 +87,7 @@ async fn shown(
     new_key: Option<String>,
 ) -> Result<HttpResponse, Problem> {
     let organization = chosen(state, &identity, org).await?;
-    let sees_all = organization.as_ref().is_some_and(|one| one.role >= Role::Admin);
+    let sees_all = organization.as_ref().is_some_and(|one| Operation::ListApiKeys.demand(&identity, one).is_ok());
     let mut listed = List { items: Vec::new(), next_cursor: None };
     if let Some(organization) = &organization {
         let owner = (!sees_all).then_some(identity.user);

@@ -7,16 +7,16 @@ use registry_db::companies::{self, CompanySummary};
 use registry_db::packages::Viewer;
 use registry_db::users::Identity;
 use registry_types::ids::CompanyId;
-use registry_types::people::Role;
 use serde::Deserialize;
 use uuid::Uuid;
 
 use super::company_view::CompanyView;
 use super::frame::{Frame, Section, log_in_first, render, see_other};
+use super::organization;
 use crate::companies::detail;
 use crate::paging::{List, PageQuery};
 use crate::problem::Problem;
-use crate::rights::{MaybeAuthenticated, MemberOrganization, Operation, organization_of};
+use crate::rights::{MaybeAuthenticated, Operation};
 use crate::state::AppState;
 use crate::templates::import::{self, PackageReference, Source};
 use crate::templates::plan::Plan;
@@ -89,7 +89,7 @@ async fn companies_page(
     let Some(identity) = identity else { return Ok(log_in_first("/companies")) };
     let address = address.into_inner();
     let page = PageQuery::behind(address.cursor);
-    let chosen = chosen_organization(&state, &identity, address.org.as_deref()).await?;
+    let chosen = organization::chosen(&state, &identity, address.org.as_deref()).await?;
     let mut companies = List { items: Vec::new(), next_cursor: None };
     if let Some(organization) = &chosen {
         let mut conn = state.pool.get().await?;
@@ -97,7 +97,7 @@ async fn companies_page(
     }
     let page = CompaniesPage {
         organizations: links(&identity, chosen.as_ref().map(|organization| organization.slug.as_str())),
-        may_import: chosen.as_ref().is_some_and(|organization| organization.role >= Role::Developer),
+        may_import: chosen.as_ref().is_some_and(|one| Operation::ImportTemplate.demand(&identity, one).is_ok()),
         organization: chosen.map(|organization| organization.slug.to_string()).unwrap_or_default(),
         companies: companies.items,
         next: companies.next_cursor,
@@ -219,18 +219,6 @@ async fn attempt(state: &AppState, identity: &Identity, form: &ImportForm) -> Re
     let is_dry = form.action == FormAction::Plan;
     let answer = import::carry_out(&mut conn, identity, &organization, &chosen, name, is_dry).await?;
     Ok(answer.company.map_or(Attempt::Planned(answer.plan), Attempt::Made))
-}
-
-/// The organization that the address names, else the caller's primary or first one.
-async fn chosen_organization(
-    state: &AppState,
-    identity: &Identity,
-    named: Option<&str>,
-) -> Result<Option<MemberOrganization>, Problem> {
-    let own = identity.memberships.iter().find(|own| own.is_primary).or_else(|| identity.memberships.first());
-    let Some(named) = named.map(str::to_owned).or_else(|| own.map(|own| own.slug.to_string())) else { return Ok(None) };
-    let key = named.parse().map_err(|_| Problem::not_found("organization"))?;
-    organization_of(state, identity, &key).await.map(Some)
 }
 
 fn links(identity: &Identity, current: Option<&str>) -> Vec<OrganizationLink> {

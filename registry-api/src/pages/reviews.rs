@@ -3,6 +3,9 @@
 use actix_web::http::StatusCode;
 use actix_web::{HttpResponse, get, post, web};
 use askama::Template;
+use registry_db::organizations::OrganizationKey;
+use registry_db::users::Identity;
+use registry_types::names::PackageName;
 use registry_types::review::Change;
 use serde::Deserialize;
 use uuid::Uuid;
@@ -13,20 +16,20 @@ use crate::paging::{List, PageQuery};
 use crate::problem::Problem;
 use crate::request::RequestId;
 use crate::reviews::{Choice, ReviewDecision, ReviewItem, ReviewQuery, claim_as, decide_as, waiting};
-use crate::rights::{Authenticated, MaybeAuthenticated};
+use crate::rights::{Authenticated, MaybeAuthenticated, Operation, own_organization};
 use crate::state::AppState;
 
 #[derive(Template)]
 #[template(path = "reviews.html")]
 struct ReviewsPage {
     frame: Frame,
-    may_decide: bool,
     reviews: Vec<ReviewView>,
     next: Option<String>,
 }
 
 struct ReviewView {
     id: Uuid,
+    may_decide: bool,
     package: String,
     version: String,
     state: &'static str,
@@ -54,11 +57,12 @@ impl ReviewView {
     }
 }
 
-impl From<ReviewItem> for ReviewView {
-    fn from(review: ReviewItem) -> Self {
+impl ReviewView {
+    fn new(review: ReviewItem, identity: &Identity) -> Self {
         let change = |change: &Change| ChangeView { grows: change.grows, text: change.to_string() };
         Self {
             id: review.id,
+            may_decide: may_decide(identity, &review.package),
             package: review.package,
             version: review.version,
             state: review.state,
@@ -77,6 +81,17 @@ impl From<ReviewItem> for ReviewView {
     }
 }
 
+/// Whether the caller decides about packages of this publisher.
+fn may_decide(identity: &Identity, package: &str) -> bool {
+    let publisher = package.parse().ok().map(|name: PackageName| OrganizationKey::Slug(name.publisher));
+    let own = publisher.and_then(|publisher| own_organization(identity, &publisher));
+    match own {
+        Some(own) => Operation::ApproveReview.demand(identity, &own).is_ok(),
+        // Whose reviews are shown to somebody from outside is a superuser.
+        None => identity.is_superuser,
+    }
+}
+
 #[get("/reviews")]
 pub(super) async fn reviews_page(
     state: web::Data<AppState>,
@@ -88,8 +103,7 @@ pub(super) async fn reviews_page(
     let List { items, next_cursor } = waiting(&state, &identity, &query, &page).await?;
     let page = ReviewsPage {
         frame: Frame::new(&state, Some(&identity), Section::Reviews),
-        may_decide: identity.is_superuser,
-        reviews: items.into_iter().map(ReviewView::from).collect(),
+        reviews: items.into_iter().map(|review| ReviewView::new(review, &identity)).collect(),
         next: next_cursor.map(|cursor| format!("/reviews?cursor={cursor}")),
     };
     Ok(render(StatusCode::OK, &page))

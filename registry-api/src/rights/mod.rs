@@ -21,7 +21,7 @@ pub use credential::SESSION_COOKIE;
 pub(crate) use credential::{credential_hash, demand_same_origin};
 pub use operations::Operation;
 pub use organization::MemberOrganization;
-pub(crate) use organization::{not_a_member, organization_in_header, organization_of};
+pub(crate) use organization::{not_a_member, organization_in_header, organization_of, own_organization};
 pub(crate) use routes::check_routes;
 pub use rule::{Access, Rule};
 

@@ -20,6 +20,21 @@ pub struct MemberOrganization {
     pub role: Role,
 }
 
+/// The organization that `key` names, if `identity` belongs to it.
+pub(crate) fn own_organization(identity: &Identity, key: &OrganizationKey) -> Option<MemberOrganization> {
+    let is_named = |membership: &&Membership| match key {
+        OrganizationKey::Id(id) => membership.organization == *id,
+        OrganizationKey::Slug(slug) => membership.slug == *slug,
+    };
+    identity.memberships.iter().find(is_named).map(|own| MemberOrganization {
+        id: own.organization,
+        slug: own.slug.clone(),
+        display_name: own.display_name.clone(),
+        trust_tier: own.trust_tier,
+        role: if identity.is_superuser { Role::Admin } else { own.role },
+    })
+}
+
 /// The organization that `key` names, if `identity` belongs to it or is a superuser.
 ///
 /// # Errors
@@ -29,18 +44,8 @@ pub(crate) async fn organization_of(
     identity: &Identity,
     key: &OrganizationKey,
 ) -> Result<MemberOrganization, Problem> {
-    let is_named = |membership: &&Membership| match key {
-        OrganizationKey::Id(id) => membership.organization == *id,
-        OrganizationKey::Slug(slug) => membership.slug == *slug,
-    };
-    if let Some(own) = identity.memberships.iter().find(is_named) {
-        return Ok(MemberOrganization {
-            id: own.organization,
-            slug: own.slug.clone(),
-            display_name: own.display_name.clone(),
-            trust_tier: own.trust_tier,
-            role: if identity.is_superuser { Role::Admin } else { own.role },
-        });
+    if let Some(own) = own_organization(identity, key) {
+        return Ok(own);
     }
     if !identity.is_superuser {
         return Err(no_organization());
