@@ -47,7 +47,7 @@ pub(crate) async fn run(
     rejudgement::plan(&mut conn).await?;
     waivers::plan(&mut conn).await?;
     reviews::open_missing(&mut conn).await?;
-    namespace_proofs::request_due(&mut conn).await?;
+    transaction(&mut conn, async |conn| namespace_proofs::request_due(conn).await).await?;
     // So that they are at hand when the provider is not, and one that was withdrawn does not count for long.
     identity_providers::request_all_used(&mut conn).await?;
     end(&mut conn, job).await

@@ -211,15 +211,21 @@ async fn a_proof_is_looked_for_again_when_its_time_has_come() {
     scene.push(&claim.challenge, &claim.nonce()).await;
     claim.look(&scene.store).await;
     let pool = registry_db::Pool::new(scene.store.database.url().clone(), 1).unwrap();
-    let plan = async || registry_db::namespace_proofs::request_due(&mut pool.get().await.unwrap()).await.unwrap();
+    // The worker's housekeeping may plan at the same moment, which gives no second look.
+    let plan = async || {
+        let request = async |conn: &mut _| registry_db::namespace_proofs::request_due(conn).await;
+        registry_db::transaction(&mut pool.get().await.unwrap(), request).await.unwrap();
+    };
     scene.push(&claim.challenge, "another").await;
     plan().await;
     looked(&scene.store).await;
     assert_eq!(claim.read().await["misses"], 0, "looked for before its time");
     let later = clock::now(&scene.store.database).await + TimeDelta::days(7);
     clock::set(&scene.store.database, later).await;
-    plan().await;
-    looked(&scene.store).await;
+    for _ in 0..2 {
+        plan().await;
+        looked(&scene.store).await;
+    }
     assert_eq!(claim.read().await["misses"], 1);
 }
 

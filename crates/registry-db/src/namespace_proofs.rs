@@ -110,21 +110,29 @@ async fn enqueue(
     jobs::enqueue(conn, &JobPayload::NamespaceProof { namespace }, how).await.map(|_| ())
 }
 
-/// Lets workers look for all proofs whose time has come.
+/// Lets workers look for all proofs whose time has come. Each is taken once, so that of two who ask at the same time one does not
+/// ask for a second look, and a second miss, after the first has ended. Call in a transaction.
 ///
 /// # Errors
 /// When the database refuses.
 pub async fn request_due(conn: &mut Connection) -> DbResult<()> {
-    let due: Vec<(uuid::Uuid, uuid::Uuid, String)> = proofs::table
-        .inner_join(namespaces::table.on(namespaces::id.eq(proofs::namespace_id)))
-        .filter(proofs::due_at.le(crate::clock::store_now().nullable()))
-        .order(proofs::due_at)
-        .limit(1000)
-        .select((namespaces::id, namespaces::organization_id, namespaces::host))
-        .load(conn)
-        .await?;
-    for (id, organization, host) in due {
-        enqueue(conn, id.into(), organization.into(), stored("registry host", &host)?, None).await?;
+    #[derive(QueryableByName)]
+    struct Due {
+        #[diesel(sql_type = sql_types::Uuid)]
+        id: uuid::Uuid,
+        #[diesel(sql_type = sql_types::Uuid)]
+        organization_id: uuid::Uuid,
+        #[diesel(sql_type = sql_types::Text)]
+        host: String,
+    }
+    // The day is for a look that never ends; one that ends says itself when the next is due.
+    let take = "UPDATE namespace_proofs SET due_at = store_now() + interval '1 day' FROM registry_namespaces \
+                WHERE registry_namespaces.id = namespace_id AND namespace_id IN ( \
+                    SELECT namespace_id FROM namespace_proofs WHERE due_at <= store_now() ORDER BY due_at LIMIT 1000 FOR UPDATE) \
+                RETURNING registry_namespaces.id, organization_id, host";
+    for due in diesel::sql_query(take).load::<Due>(conn).await? {
+        let host = stored("registry host", &due.host)?;
+        enqueue(conn, due.id.into(), due.organization_id.into(), host, None).await?;
     }
     Ok(())
 }
