@@ -46,7 +46,7 @@ pub(crate) async fn run(
     // Owed since a job was given up, or since before this version of the program.
     rejudgement::plan(&mut conn).await?;
     waivers::plan(&mut conn).await?;
-    reviews::open_missing(&mut conn).await?;
+    transaction(&mut conn, async |conn| reviews::open_missing(conn).await).await?;
     transaction(&mut conn, async |conn| namespace_proofs::request_due(conn).await).await?;
     // So that they are at hand when the provider is not, and one that was withdrawn does not count for long.
     identity_providers::request_all_used(&mut conn).await?;

@@ -66,6 +66,7 @@ pub(crate) struct AuditItem {
     action: String,
     /// `thing:<id>`.
     subject: String,
+    /// By action; `state` has digests of how the subject stood when the log last told of it, and how it stands since.
     #[schema(value_type = Object)]
     details: Value,
     /// Place in the chain, from 1; null in the first moment.

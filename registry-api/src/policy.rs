@@ -67,7 +67,7 @@ async fn set_policy(
         organization: None,
         actor: identity.actor(),
         action: AuditAction::PolicyChanged,
-        subject: "store:policy".to_owned(),
+        subject: audit::Subject::Policy,
         details: json!({ "before": replaced, "after": after }),
     };
     let mut conn = state.pool.get().await?;

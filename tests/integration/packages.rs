@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use store_tests::client::{Answer, StoreClient};
 use store_tests::shelf::{Shelf, described};
 use store_tests::store::{Organization, Store};
+use store_tests::told;
 use store_tests::wait;
 
 async fn numbers(client: &StoreClient, package: &str) -> Vec<(String, String)> {
@@ -65,6 +66,7 @@ async fn a_yanked_version_leaves_the_index_and_can_no_longer_be_pulled() {
     let logged = "SELECT details->>'reason' FROM audit_entries WHERE action = 'version.yanked'";
     let reasons: Vec<String> = sql.query(logged, &[]).await.unwrap().iter().map(|row| row.get(0)).collect();
     assert_eq!(reasons, ["leaks"]);
+    told::assert_all_is_told(&store.database).await;
 }
 
 #[tokio::test]
@@ -81,6 +83,7 @@ async fn a_deprecation_is_shown_until_it_is_withdrawn() {
     assert_eq!(anybody.get("/v2/acme/tool/manifests/1.0.0").await.status, 200, "a warning takes nothing away");
     acme.developer.delete(path).await.expect(204);
     assert_eq!(note().await, Value::Null);
+    told::assert_all_is_told(&store.database).await;
 }
 
 #[tokio::test]

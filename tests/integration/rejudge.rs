@@ -17,6 +17,7 @@ use store_tests::postgres::Database;
 use store_tests::registry::Registry;
 use store_tests::shelf::Shelf;
 use store_tests::store::{module_manifest, text};
+use store_tests::told;
 use store_tests::wait;
 
 const WORKER: &str = env!("CARGO_BIN_EXE_test-intake-worker");
@@ -74,6 +75,7 @@ async fn a_version_is_quarantined_when_an_advisory_comes_and_returns_when_it_is_
     let told = "audit_entries WHERE action = 'version.rejudged' AND details->>'to' = ANY ('{quarantined,active}')";
     assert_eq!(scene.count(told).await, 2);
     assert!(scene.registry.requests().is_empty(), "{:?}", scene.registry.requests());
+    told::assert_all_is_told(&scene.store.database).await;
 }
 
 fn statement(envelope: &Value) -> Value {
@@ -246,6 +248,7 @@ async fn a_yanked_version_stays_yanked() {
     scene.load_and_judge(&coverage_and(&[jinja_escape()])).await;
     assert_eq!(scene.state("ranker").await, "yanked");
     assert_eq!(scene.decisions("ranker").await, ["active"]);
+    told::assert_all_is_told(&scene.store.database).await;
 }
 
 /// A transaction of its own that holds the rows of these packages' versions until it is dropped.

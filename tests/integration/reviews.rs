@@ -12,6 +12,7 @@ use store_tests::client::{Answer, StoreClient};
 use store_tests::clock;
 use store_tests::image::Image;
 use store_tests::store::{module_manifest, text};
+use store_tests::told;
 use store_tests::wait;
 
 /// A store whose `acme` is of this tier.
@@ -130,6 +131,7 @@ async fn a_community_version_becomes_active_by_a_person_and_its_verdict_names_th
     let publish = scene.acme.developer.get(&format!("/v1/modules/publish/{}", text(&intake["id"]))).await.expect(200);
     assert_eq!(publish["status"], "completed");
     assert!(scene.registry.requests().is_empty(), "{:?}", scene.registry.requests());
+    told::assert_all_is_told(&scene.store.database).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -199,6 +201,7 @@ async fn a_review_is_about_one_verdict_and_a_later_one_supersedes_it() {
     assert_eq!(scene.state("ranker").await, "quarantined");
     scene.load_and_judge(&coverage()).await;
     assert_eq!(scene.state("ranker").await, "active");
+    told::assert_all_is_told(&scene.store.database).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -323,6 +326,7 @@ async fn what_is_deleted_waits_for_nobody() {
     assert!(deleted.status < 300, "{deleted:?}");
     assert_eq!(queue(&scene.store.root).await, Vec::<Value>::new());
     decide(&scene.store.root, &review, "approve", None).await.expect_problem(409, "REVIEW_OUTDATED");
+    told::assert_all_is_told(&scene.store.database).await;
 }
 
 /// 20,000 reviews of which one waits.

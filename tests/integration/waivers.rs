@@ -7,6 +7,7 @@ use store_tests::client::StoreClient;
 use store_tests::clock;
 use store_tests::image::Image;
 use store_tests::store::text;
+use store_tests::told;
 use store_tests::wait;
 
 fn request() -> Value {
@@ -91,6 +92,7 @@ async fn an_expired_waiver_turns_a_version_quarantined() {
     assert_eq!(scene.count("audit_entries WHERE action = 'waiver.expired'").await, 1);
     assert_eq!(scene.count("audit_entries WHERE action = 'waiver.expiring'").await, 1, "one warning");
     assert!(scene.registry.requests().is_empty(), "{:?}", scene.registry.requests());
+    told::assert_all_is_told(&scene.store.database).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -136,6 +138,7 @@ async fn a_waiver_brings_a_quarantined_version_back_until_it_is_withdrawn() {
     assert_eq!(scene.decisions("ranker").await, ["active", "rejected", "active", "rejected"]);
     assert_eq!(scene.decisions("other").await, ["active", "rejected"]);
     assert!(scene.registry.requests().is_empty(), "{:?}", scene.registry.requests());
+    told::assert_all_is_told(&scene.store.database).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -19,6 +19,7 @@ pub mod random;
 pub mod registry;
 pub mod shelf;
 pub mod store;
+pub mod told;
 pub mod unreliable_front;
 pub mod wait;
 pub mod webhook_receiver;

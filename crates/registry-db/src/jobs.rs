@@ -315,7 +315,7 @@ pub async fn fail(conn: &mut Connection, job: &ClaimedJob, error: &str) -> DbRes
         "attempts": job.lease.attempt.min(job.max_attempts),
         "error": error,
     });
-    let subject = format!("job:{}", job.lease.job);
+    let subject = audit::Subject::Job(job.lease.job);
     audit::append(
         conn,
         Entry { organization: None, actor: Actor::Worker, action: AuditAction::JobFailed, subject, details },

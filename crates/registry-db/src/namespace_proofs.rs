@@ -226,7 +226,7 @@ async fn announce(
     mut details: serde_json::Value,
 ) -> DbResult<()> {
     details["pattern"] = json!(namespace.pattern.to_string());
-    let subject = format!("registry:{}", namespace.id);
+    let subject = audit::Subject::Registry(namespace.id);
     audit::append(
         conn,
         Entry { organization: Some(namespace.organization), actor: Actor::Worker, action, subject, details },

@@ -418,7 +418,7 @@ pub async fn yank(
             organization: Some(package.organization),
             actor,
             action: AuditAction::VersionYanked,
-            subject: format!("version:{id}"),
+            subject: audit::Subject::Version(id),
             details,
         },
     )
@@ -445,7 +445,7 @@ pub async fn deprecate(
             organization: Some(package.organization),
             actor,
             action: AuditAction::VersionDeprecated,
-            subject: format!("version:{id}"),
+            subject: audit::Subject::Version(id),
             details: json!({"package": package.full_name().to_string(), "version": number, "note": note}),
         },
     )

@@ -99,7 +99,7 @@ pub async fn submit(conn: &mut Connection, new: &NewSubmission) -> DbResult<Resu
         organization: Some(new.organization),
         actor: new.actor,
         action: AuditAction::VersionSubmitted,
-        subject: format!("version:{version}"),
+        subject: audit::Subject::Version(version),
         details: json!({
             "intake": intake,
             "package": name.to_string(),
@@ -135,7 +135,12 @@ async fn package(
         .first(conn)
         .await
         .optional()?;
-    let Some((id, format, visibility, is_withdrawn)) = existing else { return insert_package(conn, new).await.map(Ok) };
+    let Some((id, format, visibility, is_withdrawn)) = existing else {
+        let id = insert_package(conn, new).await?;
+        let details = json!({ "package": name.to_string(), "format": new.format, "visibility": new.visibility });
+        note(conn, new, id, AuditAction::PackageCreated, details).await?;
+        return Ok(Ok(id));
+    };
     let format: PackageFormat = stored("package format", &format)?;
     if format != new.format {
         return Ok(Err(Refusal::OtherFormat { format }));
@@ -146,23 +151,30 @@ async fn package(
             .set(packages::withdrawn_at.eq(None::<DateTime<Utc>>))
             .execute(conn)
             .await?;
+        note(conn, new, id, AuditAction::PackageReopened, json!({ "package": name.to_string() })).await?;
     }
     if is_wider(new.visibility, stored("visibility", &visibility)?) {
         diesel::update(packages::table.find(id.0))
             .set(packages::visibility.eq(new.visibility.as_str()))
             .execute(conn)
             .await?;
-        let entry = Entry {
-            organization: Some(new.organization),
-            actor: new.actor,
-            action: AuditAction::PackageVisibilityChanged,
-            subject: format!("package:{id}"),
-            details: json!({ "package": name.to_string(), "from": visibility, "to": new.visibility }),
-        };
-        audit::append(conn, entry).await?;
+        let details = json!({ "package": name.to_string(), "from": visibility, "to": new.visibility });
+        note(conn, new, id, AuditAction::PackageVisibilityChanged, details).await?;
         listing::refresh_listing(conn, id).await?;
     }
     Ok(Ok(id))
+}
+
+async fn note(
+    conn: &mut Connection,
+    new: &NewSubmission,
+    package: PackageId,
+    action: AuditAction,
+    details: serde_json::Value,
+) -> DbResult<()> {
+    let subject = audit::Subject::Package(package);
+    let (organization, actor) = (Some(new.organization), new.actor);
+    audit::append(conn, Entry { organization, actor, action, subject, details }).await
 }
 
 const fn is_wider(asked: Visibility, current: Visibility) -> bool {

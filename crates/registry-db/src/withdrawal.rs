@@ -45,7 +45,7 @@ pub async fn withdraw(conn: &mut Connection, package: PackageId, actor: Actor, r
     }
     // Jobs, versions, package: in this order whoever decides or judges anew locks them, too.
     cancel_open_intakes(conn, package, actor).await?;
-    end_versions(conn, package).await?;
+    end_versions(conn, organization, package, actor).await?;
     diesel::update(packages::table.find(package.0))
         .set(packages::withdrawn_at.eq(diesel::dsl::now))
         .execute(conn)
@@ -54,7 +54,7 @@ pub async fn withdraw(conn: &mut Connection, package: PackageId, actor: Actor, r
         organization: Some(organization),
         actor,
         action: AuditAction::PackageWithdrawn,
-        subject: format!("package:{package}"),
+        subject: audit::Subject::Package(package),
         details: json!({ "package": format!("{publisher}/{name}"), "reason": reason }),
     };
     audit::append(conn, entry).await?;
@@ -75,16 +75,34 @@ async fn cancel_open_intakes(conn: &mut Connection, package: PackageId, actor: A
     Ok(())
 }
 
+#[derive(QueryableByName)]
+struct Ended {
+    #[diesel(sql_type = Uuid)]
+    id: uuid::Uuid,
+    #[diesel(sql_type = Text)]
+    version: String,
+}
+
 /// In one statement: a version that changes from one of these states to another at the same time is waited for, not missed.
-async fn end_versions(conn: &mut Connection, package: PackageId) -> DbResult<()> {
-    diesel::sql_query(
+async fn end_versions(
+    conn: &mut Connection,
+    organization: OrganizationId,
+    package: PackageId,
+    actor: Actor,
+) -> DbResult<()> {
+    let ended: Vec<Ended> = diesel::sql_query(
         "UPDATE versions SET state = CASE state WHEN 'in_review' THEN 'rejected' ELSE 'yanked' END, \
                 rejection_code = CASE state WHEN 'in_review' THEN $2 END \
-         WHERE package_id = $1 AND state IN ('active', 'quarantined', 'in_review')",
+         WHERE package_id = $1 AND state IN ('active', 'quarantined', 'in_review') RETURNING id, version",
     )
     .bind::<Uuid, _>(package.0)
     .bind::<Text, _>(RejectionCode::IntakeCancelled.as_str())
-    .execute(conn)
+    .load(conn)
     .await?;
-    reviews::supersede_package(conn, package).await
+    for version in ended {
+        let (action, details) = (AuditAction::VersionWithdrawn, json!({ "version": version.version }));
+        let subject = audit::Subject::Version(version.id.into());
+        audit::append(conn, Entry { organization: Some(organization), actor, action, subject, details }).await?;
+    }
+    reviews::supersede_package(conn, package, actor).await
 }

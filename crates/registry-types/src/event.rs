@@ -160,7 +160,12 @@ fn event_type(action: AuditAction, details: &Value) -> Option<EventType> {
         A::ManifestKeyEnrolled => E::ManifestKeyEnrolled,
         A::ManifestKeyRevoked => E::ManifestKeyRevoked,
         A::OrganizationTrustTierChanged => E::OrganizationTrustTierChanged,
-        A::VexImported
+        A::PackageCreated
+        | A::VersionWithdrawn
+        | A::ReviewOpened
+        | A::ReviewSuperseded
+        | A::PackageReopened
+        | A::VexImported
         | A::RegistryChallenged
         | A::TrustedPublisherAdded
         | A::TrustedPublisherRemoved

@@ -1,6 +1,6 @@
 //! The first start of a store: its superuser and a first organization.
 
-use registry_db::audit::{self, Actor, Entry};
+use registry_db::audit::{self, Actor, Entry, Subject};
 use registry_db::organizations::{self, NewOrganization, OrganizationKey};
 use registry_db::users::{self, NewUser};
 use registry_db::{Pool, transaction};
@@ -8,6 +8,7 @@ use registry_types::audit::AuditAction;
 use registry_types::names::{Email, OrganizationSlug};
 use registry_types::people::{Role, TrustTier};
 use secrecy::SecretString;
+use serde_json::json;
 
 use super::passwords;
 use crate::problem::Problem;
@@ -58,14 +59,15 @@ pub async fn bootstrap(pool: &Pool, settings: BootstrapSettings) -> Result<Boots
         };
         if created_user || created_organization {
             organizations::set_member(conn, organization.id, user.id, Role::Admin).await?;
-            let entry = Entry {
-                organization: Some(organization.id),
-                actor: Actor::System,
-                action: AuditAction::StoreBootstrapped,
-                subject: format!("user:{}", user.id),
-                details: serde_json::json!({ "organization": organization.slug }),
-            };
-            audit::append(conn, entry).await?;
+            for (action, subject) in [
+                (AuditAction::StoreBootstrapped, Subject::User(user.id)),
+                (AuditAction::OrganizationCreated, Subject::Organization(organization.id)),
+                (AuditAction::MemberSet, Subject::Member(organization.id, user.id)),
+            ] {
+                let details = json!({ "organization": organization.slug });
+                let organization = Some(organization.id);
+                audit::append(conn, Entry { organization, actor: Actor::System, action, subject, details }).await?;
+            }
         }
         Ok(Bootstrapped { created_user, created_organization })
     })

@@ -267,7 +267,7 @@ pub(super) fn issue(state: &AppState) -> Result<(NewTokens, Issued), Problem> {
 
 /// An audit entry about a user, which concerns no organization.
 pub(super) fn of_user(actor: Actor, action: AuditAction, user: UserId) -> Entry {
-    Entry { organization: None, actor, action, subject: format!("user:{user}"), details: serde_json::json!({}) }
+    Entry { organization: None, actor, action, subject: audit::Subject::User(user), details: serde_json::json!({}) }
 }
 
 pub(super) async fn answer(

@@ -121,7 +121,7 @@ pub(crate) async fn create_as(
             organization: Some(new.organization),
             actor: identity.actor(),
             action: AuditAction::ApiKeyCreated,
-            subject: format!("api_key:{}", created.0),
+            subject: audit::Subject::ApiKey(created.0),
             details: json!({ "label": new.label }),
         };
         audit::append(conn, entry).await?;
@@ -216,7 +216,7 @@ pub(crate) async fn revoke_as(
             organization: Some(organization),
             actor: identity.actor(),
             action: AuditAction::ApiKeyRevoked,
-            subject: format!("api_key:{key}"),
+            subject: audit::Subject::ApiKey(key),
             details: json!({}),
         };
         Ok(audit::append(conn, entry).await?)

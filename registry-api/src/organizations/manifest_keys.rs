@@ -159,7 +159,7 @@ fn text(text: &str, most: usize, member: &str) -> Result<String, Problem> {
 
 fn entry(member: &Member, action: AuditAction, key: ManifestKeyId, details: serde_json::Value) -> Entry {
     let organization = Some(member.organization.id);
-    Entry { organization, actor: member.identity.actor(), action, subject: format!("manifest_key:{key}"), details }
+    Entry { organization, actor: member.identity.actor(), action, subject: audit::Subject::ManifestKey(key), details }
 }
 
 /// The enrolled keys, the oldest first, the revoked ones too

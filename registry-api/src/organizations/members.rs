@@ -116,7 +116,7 @@ pub(crate) async fn set_as(
             organization: Some(organization),
             actor: identity.actor(),
             action: AuditAction::MemberSet,
-            subject: format!("user:{}", record.user.id),
+            subject: audit::Subject::Member(organization, record.user.id),
             details: json!({ "role": role, "was": was }),
         };
         Ok(audit::append(conn, entry).await?)
@@ -166,7 +166,7 @@ pub(crate) async fn remove_as(
             organization: Some(organization),
             actor: identity.actor(),
             action: AuditAction::MemberRemoved,
-            subject: format!("user:{user}"),
+            subject: audit::Subject::Member(organization, user),
             details: json!({}),
         };
         Ok(audit::append(conn, entry).await?)

@@ -95,7 +95,7 @@ pub(crate) async fn create(
             organization: Some(created.id),
             actor: identity.actor(),
             action: AuditAction::OrganizationCreated,
-            subject: format!("organization:{}", created.id),
+            subject: audit::Subject::Organization(created.id),
             details: json!({ "slug": created.slug, "trust_tier": created.trust_tier }),
         };
         audit::append(conn, entry).await?;
@@ -209,7 +209,7 @@ pub(crate) async fn change(
             organization: Some(id),
             actor: member.identity.actor(),
             action: AuditAction::OrganizationTrustTierChanged,
-            subject: format!("organization:{id}"),
+            subject: audit::Subject::Organization(id),
             details: json!({ "from": was, "to": tier }),
         };
         audit::append(conn, entry).await

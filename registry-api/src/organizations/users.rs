@@ -64,14 +64,14 @@ pub(crate) async fn create(
     let created = transaction(&mut conn, async |conn| -> Result<User, DbError> {
         let user = users::create(conn, &new).await?;
         organizations::set_member(conn, organization, user.id, body.role).await?;
-        let entry = Entry {
-            organization: Some(organization),
-            actor: member.identity.actor(),
-            action: AuditAction::UserCreated,
-            subject: format!("user:{}", user.id),
-            details: json!({ "role": body.role }),
-        };
-        audit::append(conn, entry).await?;
+        for (action, subject) in [
+            (AuditAction::UserCreated, audit::Subject::User(user.id)),
+            (AuditAction::MemberSet, audit::Subject::Member(organization, user.id)),
+        ] {
+            let (organization, actor) = (Some(organization), member.identity.actor());
+            let details = json!({ "role": body.role });
+            audit::append(conn, Entry { organization, actor, action, subject, details }).await?;
+        }
         Ok(user)
     });
     let user = created.await.map_err(|error| {
@@ -123,7 +123,7 @@ pub(crate) async fn reset_password(
             organization: Some(member.organization.id),
             actor: member.identity.actor(),
             action: AuditAction::UserPasswordReset,
-            subject: format!("user:{user}"),
+            subject: audit::Subject::User(user),
             details: json!({}),
         };
         Ok(audit::append(conn, entry).await?)

@@ -75,7 +75,7 @@ pub(crate) async fn change(
             organization: Some(organization),
             actor: member.identity.actor(),
             action: AuditAction::RegistryChanged,
-            subject: format!("registry:{id}"),
+            subject: audit::Subject::Registry(id),
             details: json!({
                 "pattern": current.pattern.to_string(),
                 "credential": credential.as_ref().map(|new| if new.is_some() { "set" } else { "cleared" }),
@@ -135,7 +135,7 @@ pub(crate) async fn remove(
             organization: Some(organization),
             actor: member.identity.actor(),
             action: AuditAction::RegistryRemoved,
-            subject: format!("registry:{id}"),
+            subject: audit::Subject::Registry(id),
             details: json!({ "pattern": current.pattern.to_string() }),
         };
         Ok(audit::append(conn, entry).await?)

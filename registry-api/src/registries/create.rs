@@ -86,7 +86,7 @@ pub(crate) async fn create(
             organization: Some(organization),
             actor: member.identity.actor(),
             action: AuditAction::RegistryCreated,
-            subject: format!("registry:{}", created.id),
+            subject: audit::Subject::Registry(created.id),
             details: json!({
                 "pattern": created.pattern.to_string(),
                 "state": created.state,

@@ -132,7 +132,7 @@ async fn set_state(
             organization: Some(organization),
             actor: member.identity.actor(),
             action,
-            subject: format!("registry:{id}"),
+            subject: audit::Subject::Registry(id),
             details: json!({ "pattern": changed.pattern.to_string() }),
         };
         audit::append(conn, entry).await?;

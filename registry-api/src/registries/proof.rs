@@ -107,7 +107,7 @@ pub(crate) async fn challenge(
             organization: Some(organization),
             actor: member.identity.actor(),
             action: AuditAction::RegistryChallenged,
-            subject: format!("registry:{id}"),
+            subject: audit::Subject::Registry(id),
             details: json!({ "pattern": namespace.pattern.to_string() }),
         };
         audit::append(conn, entry).await?;

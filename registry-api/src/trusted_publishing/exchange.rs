@@ -166,14 +166,14 @@ fn audit_entry(
     let (action, publisher, subject, what) = match exchanged {
         Err(Refusal::Replayed { replays }) if *replays > 1 => return None,
         Err(refusal) => {
-            (AuditAction::PublishTokenRefused, None, format!("package_name:{}", new.package), reason(refusal))
+            (AuditAction::PublishTokenRefused, None, audit::Subject::PackageName(new.package.clone()), reason(refusal))
         }
         Ok(exchanged) => {
             let what = json!({ "publisher": exchanged.publisher, "expires_at": exchanged.expires_at });
             (
                 AuditAction::PublishTokenIssued,
                 Some(exchanged.publisher),
-                format!("publish_token:{}", exchanged.token),
+                audit::Subject::PublishToken(exchanged.token),
                 what,
             )
         }

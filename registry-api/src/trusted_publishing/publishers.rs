@@ -58,7 +58,7 @@ pub(crate) async fn add(
             organization: Some(new.organization),
             actor: member.identity.actor(),
             action: AuditAction::TrustedPublisherAdded,
-            subject: format!("trusted_publisher:{}", added.id),
+            subject: audit::Subject::TrustedPublisher(added.id),
             details: json!({ "package": added.package, "repository": added.repository, "binding": added.binding }),
         };
         audit::append(conn, entry).await?;
@@ -121,7 +121,7 @@ pub(crate) async fn remove(
             organization: Some(organization),
             actor: member.identity.actor(),
             action: AuditAction::TrustedPublisherRemoved,
-            subject: format!("trusted_publisher:{id}"),
+            subject: audit::Subject::TrustedPublisher(id),
             details: json!({}),
         };
         Ok(audit::append(conn, entry).await?)

@@ -65,7 +65,7 @@ pub(crate) async fn revoke(
             organization: Some(organization),
             actor: member.identity.actor(),
             action: AuditAction::PublishTokenRevoked,
-            subject: format!("publish_token:{token}"),
+            subject: audit::Subject::PublishToken(token),
             details: json!({ "publisher": publisher }),
         };
         Ok(audit::append(conn, entry).await?)

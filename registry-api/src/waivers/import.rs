@@ -236,7 +236,7 @@ impl Import<'_> {
             organization: Some(self.member.organization.id),
             actor: self.member.identity.actor(),
             action: AuditAction::VexImported,
-            subject: format!("vex:{}", self.digest),
+            subject: audit::Subject::Vex(self.digest.clone()),
             details: json!({ "document": self.vex.id, "author": self.author.name, "waivers": waivers }),
         }
     }

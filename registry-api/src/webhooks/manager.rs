@@ -3,7 +3,7 @@
 use actix_web::dev::Payload;
 use actix_web::{FromRequest, HttpRequest};
 use futures_util::future::LocalBoxFuture;
-use registry_db::audit::Entry;
+use registry_db::audit::{Entry, Subject};
 use registry_db::users::Identity;
 use registry_db::webhooks::{Owner, Webhook};
 use registry_types::audit::AuditAction;
@@ -58,7 +58,7 @@ impl Manager {
             organization: self.owner.organization(),
             actor: self.identity.actor(),
             action,
-            subject: format!("webhook:{webhook}"),
+            subject: Subject::Webhook(webhook),
             details,
         }
     }

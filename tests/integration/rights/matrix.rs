@@ -6,6 +6,7 @@ use reqwest::Method;
 use serde_json::{Value, json};
 use store_tests::client::StoreClient;
 use store_tests::store::{PASSWORD, Store, text};
+use store_tests::told;
 
 use super::things::{Asker, House};
 use super::{Described, described};
@@ -127,6 +128,7 @@ async fn every_operation_is_open_to_those_whom_the_table_names_and_to_nobody_els
         }
     }
     assert!(faults.is_empty(), "{} faults:\n{}", faults.len(), faults.join("\n"));
+    told::assert_all_is_told(&store.database).await;
 }
 
 fn is_proven_by_its_body(operation: Operation) -> bool {

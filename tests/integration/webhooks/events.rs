@@ -3,10 +3,11 @@
 use std::collections::BTreeMap;
 
 use chrono::TimeDelta;
-use registry_db::audit::{self, Actor, Entry};
+use registry_db::audit::{self, Actor, Entry, Subject};
 use registry_db::{DbError, transaction};
 use registry_types::audit::AuditAction;
 use registry_types::event::EventType;
+use registry_types::ids::RegistryNamespaceId;
 use reqwest::Method;
 use serde_json::{Value, json};
 use store_tests::advised::{Scene as Advised, coverage, coverage_and, jinja, jinja_escape};
@@ -185,7 +186,7 @@ async fn what_is_rolled_back_never_happened() {
         organization: Some(scene.acme.id.parse().unwrap()),
         actor: Actor::System,
         action: AuditAction::RegistryRemoved,
-        subject: "registry:none".to_owned(),
+        subject: Subject::Registry(RegistryNamespaceId::new()),
         details: json!({"pattern": "ghcr.io/acme/*"}),
     };
     let rolled_back = transaction(&mut conn, async |conn| -> Result<(), DbError> {

@@ -3,6 +3,7 @@
 
 mod chain;
 mod read;
+mod subject;
 
 use std::fmt;
 use std::net::IpAddr;
@@ -12,9 +13,11 @@ use diesel_async::RunQueryDsl;
 use registry_types::audit::AuditAction;
 use registry_types::event::Event;
 use registry_types::ids::{OrganizationId, TrustedPublisherId, UserId};
+use serde_json::{Value, json};
 
 pub use chain::{Checkpoint, Head, add_checkpoint, checkpoints, seal};
 pub use read::{AuditEntry, Filter, chained, list};
+pub use subject::Subject;
 
 use crate::schema::audit_entries;
 use crate::users::Credential;
@@ -75,25 +78,29 @@ impl Actor {
     }
 }
 
-/// One entry. `details` never holds a secret.
+/// One entry. `details` is an object and never holds a secret.
 #[derive(Debug, Clone)]
 pub struct Entry {
     /// `None` for what concerns the platform.
     pub organization: Option<OrganizationId>,
     pub actor: Actor,
     pub action: AuditAction,
-    /// `thing:<id>`.
-    pub subject: String,
-    pub details: serde_json::Value,
+    pub subject: Subject,
+    pub details: Value,
 }
 
-/// Writes the entry and, if others are told of it, its event. Call in the transaction of what it tells of.
+/// Writes the entry, with digests of how its subject stood and stands, and, if others are told of it, its event. Call in the
+/// transaction of what it tells of, after the change.
 ///
 /// # Errors
 /// When the database refuses.
-pub async fn append(conn: &mut Connection, entry: Entry) -> DbResult<()> {
+pub async fn append(conn: &mut Connection, mut entry: Entry) -> DbResult<()> {
+    let subject = entry.subject.to_string();
     if let Some(event) = Event::of(entry.action, &entry.details) {
-        events::record(conn, entry.organization, &entry.subject, &event).await?;
+        events::record(conn, entry.organization, &subject, &event).await?;
+    }
+    if let (Some(states), Value::Object(details)) = (entry.subject.states(conn).await?, &mut entry.details) {
+        details.insert("state".to_owned(), json!(states));
     }
     diesel::insert_into(audit_entries::table)
         .values((
@@ -102,7 +109,7 @@ pub async fn append(conn: &mut Connection, entry: Entry) -> DbResult<()> {
             audit_entries::credential.eq(entry.actor.credential()),
             audit_entries::address.eq(entry.actor.address()),
             audit_entries::action.eq(entry.action.as_str()),
-            audit_entries::subject.eq(entry.subject),
+            audit_entries::subject.eq(subject),
             audit_entries::details.eq(entry.details),
         ))
         .execute(conn)

@@ -236,7 +236,7 @@ async fn note(conn: &mut Connection, new: &NewCompany<'_>, imported: &Imported) 
         organization: Some(new.organization),
         actor: new.actor,
         action: AuditAction::CompanyImported,
-        subject: format!("company:{}", imported.company),
+        subject: audit::Subject::Company(imported.company),
         details: json!({
             "name": new.name,
             "template": new.template.id,

@@ -335,7 +335,7 @@ async fn note(
     details["package"] = json!(work.package_name.to_string());
     details["version"] = json!(work.version_number);
     details["intake"] = json!(work.id);
-    let subject = format!("version:{}", work.version);
+    let subject = audit::Subject::Version(work.version);
     audit::append(conn, Entry { organization: Some(work.organization), actor, action, subject, details }).await
 }
 

@@ -166,7 +166,7 @@ async fn note(conn: &mut Connection, version: &JudgedVersion, new: &Rejudgement)
         organization: Some(version.organization),
         actor: Actor::Worker,
         action: AuditAction::VersionRejudged,
-        subject: format!("version:{}", version.id),
+        subject: audit::Subject::Version(version.id),
         details,
     };
     audit::append(conn, entry).await

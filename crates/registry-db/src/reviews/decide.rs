@@ -178,6 +178,6 @@ async fn note(
         "verdict": review.verdict,
         "reason": reason,
     });
-    let subject = format!("review:{}", review.id);
+    let subject = audit::Subject::Review(review.id);
     audit::append(conn, Entry { organization: Some(review.organization), actor, action, subject, details }).await
 }

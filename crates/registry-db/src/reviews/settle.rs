@@ -105,7 +105,7 @@ pub async fn reopen(conn: &mut Connection, version: &ReviewedVersion) -> DbResul
         organization: Some(version.organization),
         actor: Actor::Worker,
         action: AuditAction::ReviewReopened,
-        subject: format!("review:{}", version.review),
+        subject: audit::Subject::Review(version.review),
         details: json!({
             "package": version.package_name.to_string(),
             "version": version.number,
@@ -131,7 +131,7 @@ async fn note(conn: &mut Connection, version: &ReviewedVersion, new: &Settlement
         organization: Some(version.organization),
         actor: Actor::Worker,
         action: AuditAction::VersionReviewed,
-        subject: format!("version:{}", version.version),
+        subject: audit::Subject::Version(version.version),
         details,
     };
     audit::append(conn, entry).await

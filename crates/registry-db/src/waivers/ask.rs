@@ -96,6 +96,6 @@ pub(super) async fn note(conn: &mut Connection, waiver: &Waiver, actor: Actor, a
         "note": waiver.decision_note,
         "expires_at": waiver.expires_at,
     });
-    let subject = format!("waiver:{}", waiver.id);
+    let subject = audit::Subject::Waiver(waiver.id);
     audit::append(conn, Entry { organization: Some(waiver.organization), actor, action, subject, details }).await
 }

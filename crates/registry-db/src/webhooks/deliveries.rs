@@ -261,7 +261,7 @@ async fn disable_for(conn: &mut Connection, receiver: &Receiver, reason: Disable
         organization: receiver.owner.organization(),
         actor: Actor::Worker,
         action: AuditAction::WebhookDisabled,
-        subject: format!("webhook:{}", receiver.webhook),
+        subject: audit::Subject::Webhook(receiver.webhook),
         details: json!({ "host": receiver.url.authority(), "reason": reason }),
     };
     audit::append(conn, entry).await
