@@ -27,6 +27,9 @@ use crate::state::AppState;
 use crate::telemetry::Metrics;
 use registry_types::settings::{SettingsError, SettingsFault};
 
+/// How long a new connection may be silent. Client libraries open some in advance; one that is answered 408 before it asked anything
+/// takes that for the answer to its first request.
+const FIRST_REQUEST: Duration = Duration::from_secs(30);
 /// Logins that are computed at the same time.
 const PARALLEL_LOGINS: usize = 4;
 
@@ -110,6 +113,7 @@ impl Server {
         })
         .workers(threads)
         .disable_signals()
+        .client_request_timeout(FIRST_REQUEST)
         .shutdown_timeout(self.settings.shutdown_grace_seconds)
         .listen(self.listener)
         .map_err(|source| ApiError::Bind { address: self.addr, source })?
