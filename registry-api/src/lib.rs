@@ -26,6 +26,7 @@ pub mod rights;
 mod server;
 mod settings;
 pub mod state;
+mod superusers;
 mod telemetry;
 mod templates;
 mod trusted_publishing;
@@ -55,6 +56,7 @@ fn routes(cfg: &mut utoipa_actix_web::service_config::ServiceConfig) {
         .configure(publish::routes)
         .configure(registries::routes)
         .configure(reviews::routes)
+        .configure(superusers::routes)
         .configure(templates::routes)
         .configure(trusted_publishing::routes)
         .configure(waivers::routes)

@@ -4,6 +4,9 @@ use reqwest::Method;
 use serde_json::{Value, json};
 use store_tests::client::{Answer, StoreClient};
 use store_tests::store::{Store, text};
+use store_tests::told;
+
+use crate::commands::Program;
 
 const PASSWORD: &str = "a new person's password";
 
@@ -226,6 +229,39 @@ async fn an_organization_keeps_an_administrator() {
     acme.admin.delete(&path).await.expect(204);
     // Gone at once, not when the token runs out.
     acme.admin.get("/v1/orgs/acme").await.expect_problem(404, "NOT_FOUND");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn superusers_make_others_and_the_last_one_stays() {
+    let store = Store::start_without_worker().await;
+    store.organization("acme").await;
+    person(&store, "acme", "ops@acme.example").await;
+    let ops = store.root.login("ops@acme.example", PASSWORD).await;
+    ops.get("/v1/superusers").await.expect_problem(403, "FORBIDDEN");
+    let root = Program::of(&store, "root@example.org").await;
+    root.done(&["superuser", "add", "ops@acme.example"]).await;
+    assert!(root.refused(&["superuser", "add", "nobody@acme.example"]).await.contains("user"));
+    // At once, with the login that there is.
+    let people = ops.get("/v1/superusers?limit=1").await.expect(200);
+    assert_eq!(people["items"][0]["email"], "ops@acme.example");
+    let cursor = text(&people["next_cursor"]);
+    let rest = ops.get(&format!("/v1/superusers?cursor={cursor}")).await.expect(200);
+    assert_eq!(rest["items"][0]["email"], "root@example.org");
+
+    let id = |people: &Value, at: usize| text(&people["items"][at]["id"]);
+    let all = root.done(&["superuser", "list"]).await;
+    let (ops_id, root_id) = (id(&all, 0), id(&all, 1));
+    // Of two who remove one another one comes too late.
+    let (ops_path, root_path) = (format!("/v1/superusers/{ops_id}"), format!("/v1/superusers/{root_id}"));
+    let (one, other) = tokio::join!(store.root.delete(&ops_path), ops.delete(&root_path));
+    let mut statuses = [one.status, other.status];
+    statuses.sort_unstable();
+    assert!(matches!(statuses, [204, 403 | 409]), "{statuses:?}");
+    let (left, client) = if one.status == 204 { (root_path, &store.root) } else { (ops_path, &ops) };
+    client.delete(&left).await.expect_problem(409, "CONFLICT");
+    let logged = client.get("/v1/audit?action=superuser.removed").await.expect(200);
+    assert_eq!(logged["items"].as_array().unwrap().len(), 1);
+    told::assert_all_is_told(&store.database).await;
 }
 
 #[tokio::test]

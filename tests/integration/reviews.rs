@@ -68,8 +68,7 @@ async fn version(scene: &Scene, number: &str) -> Value {
 /// One more of the platform's people.
 async fn another_superuser(scene: &Scene) -> StoreClient {
     let client = scene.store.user("first", "viewer").await;
-    let raise = "UPDATE users SET is_superuser = true WHERE email = 'viewer@first.example.org'";
-    assert_eq!(scene.store.database.connect().await.execute(raise, &[]).await.unwrap(), 1);
+    scene.store.root.post("/v1/superusers", json!({"email": "viewer@first.example.org"})).await.expect(204);
     client
 }
 
@@ -271,8 +270,7 @@ async fn nobody_reviews_an_own_publish_and_a_claim_keeps_others_away_for_a_day()
     let email = "third@first.example.org";
     let user = json!({"email": email, "password": "a password of the tests", "role": "viewer"});
     root.post("/v1/orgs/first/users", user).await.expect(201);
-    let raise = "UPDATE users SET is_superuser = true WHERE email = $1";
-    scene.store.database.connect().await.execute(raise, &[&email]).await.unwrap();
+    root.post("/v1/superusers", json!({"email": email})).await.expect(204);
     let third = root.login(email, "a password of the tests").await;
     decide(&third, &review, "approve", None).await.expect_problem(409, "REVIEW_NOT_OPEN");
     let now = clock::now(&scene.store.database).await;
@@ -280,6 +278,7 @@ async fn nobody_reviews_an_own_publish_and_a_claim_keeps_others_away_for_a_day()
     decide(&third, &review, "approve", None).await.expect(202);
     settled(root, &review).await;
     assert_eq!(scene.state("ranker").await, "active");
+    told::assert_all_is_told(&scene.store.database).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -6,7 +6,7 @@ use clap::{Args, Parser, Subcommand};
 
 use crate::commands::{
     advisories, audit, completions, config, credentials, intake, key, login, migrate, packages, policy, publish, pull,
-    registry, review, template, trusted_publisher, verify, waiver, webhook,
+    registry, review, superuser, template, trusted_publisher, verify, waiver, webhook,
 };
 use crate::exit::{CommandError, Exit};
 use crate::output::Output;
@@ -95,6 +95,9 @@ pub enum Command {
     /// The policy document: what is demanded, and how much anybody may ask for (superuser).
     #[command(subcommand)]
     Policy(policy::PolicyCommand),
+    /// The people who run this store.
+    #[command(subcommand)]
+    Superuser(superuser::SuperuserCommand),
     /// Operator: load advisories, say how old they are.
     #[command(subcommand)]
     Advisories(advisories::AdvisoriesCommand),
@@ -140,6 +143,7 @@ impl Cli {
             Command::Verify(args) => verify::run(&global, output, args).await,
             Command::Audit(command) => audit::run(&global, output, command).await,
             Command::Policy(command) => policy::run(&global, output, command).await,
+            Command::Superuser(command) => superuser::run(&global, output, command).await,
             Command::Advisories(command) => advisories::run(&global, output, command).await,
             Command::Credentials(command) => credentials::run(&global, output, command).await,
             Command::Migrate => migrate::run(&global, output).await,

@@ -12,6 +12,7 @@ use registry_types::people::{Role, TrustTier};
 
 use crate::audit::Actor;
 use crate::error::stored;
+use crate::packages::{Page, one_more};
 use crate::schema::users;
 use crate::{Connection, DbError, DbResult, sessions};
 
@@ -183,6 +184,63 @@ pub async fn set_password(
     }
     diesel::update(users::table.find(user.0)).set(users::password_hash.eq(password_hash)).execute(conn).await?;
     sessions::end_all(conn, user).await
+}
+
+/// The platform's people, by e-mail address behind `after`.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn superusers(conn: &mut Connection, after: Option<&Email>, size: usize) -> DbResult<Page<User, Email>> {
+    let rows: Vec<Row> = users::table
+        .filter(users::is_superuser)
+        .filter(users::email.gt(after.map_or("", Email::as_str)))
+        .order(users::email)
+        .limit(one_more(size))
+        .select((users::id, users::email, users::is_superuser, users::created_at))
+        .load(conn)
+        .await?;
+    let found = rows.into_iter().map(from_row).collect::<DbResult<Vec<_>>>()?;
+    Ok(Page::from_rows(found, size, |last| last.email.clone()))
+}
+
+/// Makes a user one of the platform's people. Call in a transaction.
+///
+/// # Errors
+/// [`DbError::NotFound`].
+pub async fn add_superuser(conn: &mut Connection, user: UserId) -> DbResult<()> {
+    let raised = diesel::update(users::table.find(user.0)).set(users::is_superuser.eq(true)).execute(conn).await?;
+    if raised == 0 { Err(DbError::NotFound) } else { Ok(()) }
+}
+
+/// What became of the wish that somebody is none of the platform's people any more.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Removal {
+    Removed,
+    NoSuperuser,
+    /// Nobody could make another one.
+    LastOne,
+}
+
+/// Makes a superuser a user like others. Call in a transaction: of two who remove one another one comes too late.
+///
+/// # Errors
+/// When the database refuses.
+pub async fn remove_superuser(conn: &mut Connection, user: UserId) -> DbResult<Removal> {
+    let people: Vec<uuid::Uuid> = users::table
+        .filter(users::is_superuser)
+        .order(users::email)
+        .select(users::id)
+        .for_no_key_update()
+        .load(conn)
+        .await?;
+    if !people.contains(&user.0) {
+        return Ok(Removal::NoSuperuser);
+    }
+    if people.len() == 1 {
+        return Ok(Removal::LastOne);
+    }
+    diesel::update(users::table.find(user.0)).set(users::is_superuser.eq(false)).execute(conn).await?;
+    Ok(Removal::Removed)
 }
 
 type Row = (uuid::Uuid, String, bool, DateTime<Utc>);

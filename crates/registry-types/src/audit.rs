@@ -64,6 +64,8 @@ text_enum! {
         UserPasswordChanged = "user.password_changed",
         UserPasswordReset = "user.password_reset",
         UserRefreshTokenReused = "user.refresh_token_reused",
+        SuperuserAdded = "superuser.added",
+        SuperuserRemoved = "superuser.removed",
         ApiKeyCreated = "api_key.created",
         ApiKeyRevoked = "api_key.revoked",
         CompanyImported = "company.imported",

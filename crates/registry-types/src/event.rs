@@ -180,6 +180,8 @@ fn event_type(action: AuditAction, details: &Value) -> Option<EventType> {
         | A::UserPasswordChanged
         | A::UserPasswordReset
         | A::UserRefreshTokenReused
+        | A::SuperuserAdded
+        | A::SuperuserRemoved
         | A::ApiKeyCreated
         | A::ApiKeyRevoked
         | A::CompanyImported

@@ -124,6 +124,10 @@ operations! {
     GetRegistryChallenge getRegistryChallenge => ADMIN;
     ProveRegistry proveRegistry => ADMIN;
     ListRegistryHistory listRegistryHistory => VIEWER;
+    // superusers
+    ListSuperusers listSuperusers => SUPERUSER;
+    AddSuperuser addSuperuser => SUPERUSER.personal();
+    RemoveSuperuser removeSuperuser => SUPERUSER.personal();
     // trusted publishing
     GetOidcAudience getOidcAudience => PUBLIC;
     ExchangeIdentityToken exchangeIdentityToken => PUBLIC;

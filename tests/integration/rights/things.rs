@@ -54,7 +54,12 @@ impl House<'_> {
             path = path.replace("{key}", &self.api_key(asker).await);
         }
         if path.contains("{user}") {
-            path = path.replace("{user}", &self.user(&name).await);
+            let user = self.user(&name).await;
+            if path.contains("/superusers/") {
+                let body = json!({"email": format!("{name}@{}.example.org", self.slug)});
+                self.store.root.post("/v1/superusers", body).await.expect(204);
+            }
+            path = path.replace("{user}", &user);
         }
         for (parameter, value) in [
             ("{org}", self.slug.as_str()),
@@ -187,6 +192,7 @@ impl House<'_> {
             Operation::CreateUser => {
                 json!({"email": format!("{name}@{}.example.org", self.slug), "password": PASSWORD, "role": "viewer"})
             }
+            Operation::AddSuperuser => json!({"email": "bystander@bystanders.example.org"}),
             Operation::SetMember => json!({"email": "bystander@bystanders.example.org", "role": "viewer"}),
             // Good but for the new password, which would end the login of the one who asks.
             Operation::ChangePassword => json!({"current_password": PASSWORD, "new_password": "short"}),

@@ -15,6 +15,7 @@ pub mod publish;
 pub mod pull;
 pub mod registry;
 pub mod review;
+pub mod superuser;
 pub mod template;
 pub mod trusted_publisher;
 pub mod verify;
