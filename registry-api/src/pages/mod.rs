@@ -7,11 +7,13 @@ mod check_view;
 mod companies;
 pub(crate) mod company_view;
 pub(crate) mod error;
+mod filled_form;
 pub(crate) mod frame;
 mod intake;
 mod keys;
 mod login;
 mod members;
+mod namespace;
 mod organization;
 mod package;
 mod registries;
@@ -19,7 +21,10 @@ mod reviews;
 mod signature_view;
 mod store;
 mod text;
+mod trusted_publishers;
 mod waivers;
+mod webhook;
+mod webhooks;
 
 /// Pages are for people: they are not in the API's description.
 pub(crate) fn routes(cfg: &mut utoipa_actix_web::service_config::ServiceConfig) {
@@ -32,6 +37,8 @@ pub(crate) fn routes(cfg: &mut utoipa_actix_web::service_config::ServiceConfig) 
             .service(package::version_page)
             .service(intake::intake_page)
             .service(registries::registries_page)
+            .service(namespace::namespace_page)
+            .service(namespace::decide)
             .service(reviews::reviews_page)
             .service(reviews::decide)
             .service(waivers::waivers_page)
@@ -43,6 +50,17 @@ pub(crate) fn routes(cfg: &mut utoipa_actix_web::service_config::ServiceConfig) 
             .service(api_keys::api_keys_page)
             .service(api_keys::create)
             .service(api_keys::revoke)
+            .service(trusted_publishers::publishers_page)
+            .service(trusted_publishers::add)
+            .service(trusted_publishers::tokens_page)
+            .service(trusted_publishers::remove)
+            .service(trusted_publishers::revoke)
+            .service(webhooks::webhooks_page)
+            .service(webhooks::create)
+            .service(webhook::webhook_page)
+            .service(webhook::press)
+            .service(webhook::rotate)
+            .service(webhook::replay)
             .service(audit::audit_page)
             .service(login::login_form)
             .service(login::log_in)

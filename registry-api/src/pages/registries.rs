@@ -8,6 +8,7 @@ use registry_types::ids::RegistryNamespaceId;
 use registry_types::names::OrganizationSlug;
 use registry_types::signature_policy::SignaturePolicy;
 use serde_json::Value;
+use uuid::Uuid;
 
 use super::frame::{Frame, Section, log_in_first, render};
 use super::organization::{Address, chosen};
@@ -28,21 +29,23 @@ struct RegistriesPage {
     next: Option<String>,
 }
 
-struct NamespaceView {
-    pattern: String,
-    provider: &'static str,
-    state: &'static str,
-    credential: &'static str,
-    signatures: String,
-    test: Option<TestView>,
+/// As `namespace_facts.html` shows it.
+pub(super) struct NamespaceView {
+    id: Uuid,
+    pub(super) pattern: String,
+    pub(super) provider: &'static str,
+    pub(super) state: &'static str,
+    pub(super) credential: &'static str,
+    pub(super) signatures: String,
+    pub(super) test: Option<TestView>,
 }
 
 /// What the worker reported last.
-struct TestView {
-    at: String,
+pub(super) struct TestView {
+    pub(super) at: String,
     /// Words such as `reachable: yes`.
-    facts: Vec<(&'static str, String)>,
-    problems: Vec<String>,
+    pub(super) facts: Vec<(&'static str, String)>,
+    pub(super) problems: Vec<String>,
 }
 
 #[get("/registries")]
@@ -75,6 +78,7 @@ pub(super) async fn registries_page(
 impl From<RegistryNamespace> for NamespaceView {
     fn from(namespace: RegistryNamespace) -> Self {
         Self {
+            id: namespace.id.0,
             pattern: namespace.pattern.to_string(),
             provider: namespace.provider.as_str(),
             state: namespace.state.as_str(),

@@ -6,6 +6,7 @@ use registry_db::jobs::{self, Enqueue};
 use registry_db::namespace_proofs;
 use registry_db::registries::{self, RegistryNamespace};
 use registry_db::transaction;
+use registry_db::users::Identity;
 use registry_types::audit::AuditAction;
 use registry_types::ids::{JobId, RegistryNamespaceId};
 use registry_types::job::JobPayload;
@@ -18,7 +19,7 @@ use uuid::Uuid;
 use super::wire::{RegistryItem, taken};
 use crate::problem::{Problem, ProblemBody, ProblemCode, Problems};
 use crate::request::RequestId;
-use crate::rights::Member;
+use crate::rights::{Member, MemberOrganization, Operation};
 use crate::state::AppState;
 
 /// A person waits for the result, so a test is not tried for long.
@@ -49,10 +50,24 @@ pub(crate) async fn test(
     request_id: web::ReqData<RequestId>,
     path: web::Path<(String, Uuid)>,
 ) -> Result<HttpResponse, Problem> {
-    let namespace = RegistryNamespaceId(path.into_inner().1);
-    let organization = member.organization.id;
+    let (id, request_id) = (RegistryNamespaceId(path.into_inner().1), request_id.into_inner());
+    let job = test_as(&state, &member.identity, &member.organization, request_id, id).await?;
+    let location = format!("/v1/orgs/{}/registries/{id}", member.organization.id);
+    Ok(HttpResponse::Accepted().insert_header(("Location", location)).json(TestAccepted { job: job.0 }))
+}
+
+/// [`test`], for a caller who was let in otherwise.
+pub(crate) async fn test_as(
+    state: &AppState,
+    identity: &Identity,
+    organization: &MemberOrganization,
+    RequestId(request_id): RequestId,
+    namespace: RegistryNamespaceId,
+) -> Result<JobId, Problem> {
+    Operation::TestRegistry.demand(identity, organization)?;
+    let organization = organization.id;
     let mut conn = state.pool.get().await?;
-    let job = transaction(&mut conn, async |conn| -> Result<JobId, Problem> {
+    transaction(&mut conn, async |conn| -> Result<JobId, Problem> {
         let current = registries::get(conn, organization, namespace).await?;
         if current.state == NamespaceState::Suspended {
             return Err(Problem::new(ProblemCode::Conflict, "a suspended namespace is not tested"));
@@ -60,16 +75,14 @@ pub(crate) async fn test(
         let how = Enqueue {
             organization: Some(organization),
             source_host: Some(current.pattern.host().clone()),
-            request_id: Some(request_id.into_inner().0),
+            request_id: Some(request_id),
             dedup_key: Some(format!("registry_test:{namespace}")),
             max_attempts: TEST_ATTEMPTS,
             ..Enqueue::default()
         };
         Ok(jobs::enqueue(conn, &JobPayload::RegistryTest { namespace }, how).await?)
     })
-    .await?;
-    let location = format!("/v1/orgs/{organization}/registries/{namespace}");
-    Ok(HttpResponse::Accepted().insert_header(("Location", location)).json(TestAccepted { job: job.0 }))
+    .await
 }
 
 /// Accept a namespace as the organization's own (superuser)
@@ -91,7 +104,18 @@ pub(crate) async fn approve(
     path: web::Path<(String, Uuid)>,
 ) -> Result<web::Json<RegistryItem>, Problem> {
     let id = RegistryNamespaceId(path.into_inner().1);
-    set_state(&state, &member, id, NamespaceState::Verified).await
+    approve_as(&state, &member.identity, &member.organization, id).await.map(|now| web::Json(now.into()))
+}
+
+/// [`approve`], for a caller who was let in otherwise.
+pub(crate) async fn approve_as(
+    state: &AppState,
+    identity: &Identity,
+    organization: &MemberOrganization,
+    id: RegistryNamespaceId,
+) -> Result<RegistryNamespace, Problem> {
+    Operation::ApproveRegistry.demand(identity, organization)?;
+    set_state(state, identity, organization, id, NamespaceState::Verified).await
 }
 
 /// Stop publishing from a namespace (superuser)
@@ -109,28 +133,40 @@ pub(crate) async fn suspend(
     path: web::Path<(String, Uuid)>,
 ) -> Result<web::Json<RegistryItem>, Problem> {
     let id = RegistryNamespaceId(path.into_inner().1);
-    set_state(&state, &member, id, NamespaceState::Suspended).await
+    suspend_as(&state, &member.identity, &member.organization, id).await.map(|now| web::Json(now.into()))
+}
+
+/// [`suspend`], for a caller who was let in otherwise.
+pub(crate) async fn suspend_as(
+    state: &AppState,
+    identity: &Identity,
+    organization: &MemberOrganization,
+    id: RegistryNamespaceId,
+) -> Result<RegistryNamespace, Problem> {
+    Operation::SuspendRegistry.demand(identity, organization)?;
+    set_state(state, identity, organization, id, NamespaceState::Suspended).await
 }
 
 async fn set_state(
     state: &AppState,
-    member: &Member,
+    identity: &Identity,
+    organization: &MemberOrganization,
     id: RegistryNamespaceId,
     new: NamespaceState,
-) -> Result<web::Json<RegistryItem>, Problem> {
+) -> Result<RegistryNamespace, Problem> {
     let action = match new {
         NamespaceState::Verified => AuditAction::RegistryApproved,
         NamespaceState::Suspended => AuditAction::RegistrySuspended,
         NamespaceState::Pending => AuditAction::RegistryReopened,
     };
-    let organization = member.organization.id;
+    let organization = organization.id;
     let mut conn = state.pool.get().await?;
-    let changed = transaction(&mut conn, async |conn| -> Result<RegistryNamespace, Problem> {
+    transaction(&mut conn, async |conn| -> Result<RegistryNamespace, Problem> {
         let changed = registries::set_state(conn, organization, id, new).await?.map_err(|_| taken())?;
-        namespace_proofs::decided(conn, &changed, member.identity.actor()).await?;
+        namespace_proofs::decided(conn, &changed, identity.actor()).await?;
         let entry = Entry {
             organization: Some(organization),
-            actor: member.identity.actor(),
+            actor: identity.actor(),
             action,
             subject: audit::Subject::Registry(id),
             details: json!({ "pattern": changed.pattern.to_string() }),
@@ -138,6 +174,5 @@ async fn set_state(
         audit::append(conn, entry).await?;
         Ok(changed)
     })
-    .await?;
-    Ok(web::Json(changed.into()))
+    .await
 }

@@ -2,8 +2,8 @@
 
 mod change;
 mod create;
-mod decide;
-mod proof;
+pub(crate) mod decide;
+pub(crate) mod proof;
 mod read;
 mod wire;
 

@@ -7,9 +7,10 @@ use chrono::{DateTime, Utc};
 use registry_db::audit::{self, Entry};
 use registry_db::namespace_proofs::{self, Holding, Proof};
 use registry_db::registries::RegistryNamespace;
+use registry_db::users::Identity;
 use registry_db::{registries, transaction};
 use registry_types::audit::AuditAction;
-use registry_types::ids::RegistryNamespaceId;
+use registry_types::ids::{OrganizationId, RegistryNamespaceId};
 use registry_types::namespace_pattern::{CHALLENGE_ANNOTATION, challenge_repository, challenge_tag};
 use serde::Serialize;
 use serde_json::json;
@@ -19,27 +20,27 @@ use uuid::Uuid;
 use crate::paging::{List, PageQuery};
 use crate::problem::{Problem, ProblemBody, ProblemCode, Problems};
 use crate::request::RequestId;
-use crate::rights::Member;
+use crate::rights::{Member, MemberOrganization, Operation};
 use crate::state::AppState;
 
 #[derive(Serialize, ToSchema)]
 pub(crate) struct ChallengeItem {
     /// Where an OCI artifact has to be pushed, whatever else it holds.
     #[schema(example = "ghcr.io/my-org/company-store-challenge:company-store-0192…")]
-    reference: String,
+    pub(crate) reference: String,
     /// The manifest's annotation that has to hold `nonce`.
-    annotation: &'static str,
-    nonce: String,
+    pub(crate) annotation: &'static str,
+    pub(crate) nonce: String,
     /// When it was last found.
-    proven_at: Option<DateTime<Utc>>,
+    pub(crate) proven_at: Option<DateTime<Utc>>,
     /// Times in a row that it was missing since.
-    misses: i32,
+    pub(crate) misses: i32,
     /// What the last look found, for people.
-    last_result: Option<String>,
+    pub(crate) last_result: Option<String>,
 }
 
 impl ChallengeItem {
-    fn of(namespace: &RegistryNamespace, proof: Proof) -> Self {
+    pub(crate) fn of(namespace: &RegistryNamespace, proof: Proof) -> Self {
         let (id, pattern) = (namespace.id, &namespace.pattern);
         Self {
             reference: format!("{}/{}:{}", pattern.host(), challenge_repository(pattern), challenge_tag(id)),
@@ -55,16 +56,16 @@ impl ChallengeItem {
 /// One time that the namespace's state was decided.
 #[derive(Serialize, ToSchema)]
 pub(crate) struct HoldingItem {
-    pattern: String,
-    at: DateTime<Utc>,
+    pub(crate) pattern: String,
+    pub(crate) at: DateTime<Utc>,
     /// `verified` or `suspended`.
-    state: &'static str,
+    pub(crate) state: &'static str,
     /// `person`, `challenge` or `proof_lost`.
-    how: &'static str,
+    pub(crate) how: &'static str,
     /// As in the audit log.
-    actor: String,
+    pub(crate) actor: String,
     /// Digest of the manifest that proved it.
-    evidence: Option<String>,
+    pub(crate) evidence: Option<String>,
 }
 
 impl From<Holding> for HoldingItem {
@@ -95,17 +96,29 @@ pub(crate) async fn challenge(
     path: web::Path<(String, Uuid)>,
 ) -> Result<HttpResponse, Problem> {
     let id = RegistryNamespaceId(path.into_inner().1);
-    let organization = member.organization.id;
+    let challenge = challenge_as(&state, &member.identity, &member.organization, id).await?;
+    Ok(HttpResponse::Created().json(challenge))
+}
+
+/// [`challenge`], for a caller who was let in otherwise.
+pub(crate) async fn challenge_as(
+    state: &AppState,
+    identity: &Identity,
+    organization: &MemberOrganization,
+    id: RegistryNamespaceId,
+) -> Result<ChallengeItem, Problem> {
+    Operation::ChallengeRegistry.demand(identity, organization)?;
+    let organization = organization.id;
     let mut random = [0; 32];
     getrandom::fill(&mut random).map_err(|e| Problem::internal(e.to_string()))?;
     let nonce = URL_SAFE_NO_PAD.encode(random);
     let mut conn = state.pool.get().await?;
-    let item = transaction(&mut conn, async |conn| -> Result<_, Problem> {
+    transaction(&mut conn, async |conn| -> Result<_, Problem> {
         let namespace = registries::get(conn, organization, id).await?;
         namespace_proofs::challenge(conn, id, &nonce).await?;
         let entry = Entry {
             organization: Some(organization),
-            actor: member.identity.actor(),
+            actor: identity.actor(),
             action: AuditAction::RegistryChallenged,
             subject: audit::Subject::Registry(id),
             details: json!({ "pattern": namespace.pattern.to_string() }),
@@ -114,8 +127,7 @@ pub(crate) async fn challenge(
         let proof = namespace_proofs::get(conn, id).await?.ok_or_else(no_challenge)?;
         Ok(ChallengeItem::of(&namespace, proof))
     })
-    .await?;
-    Ok(HttpResponse::Created().json(item))
+    .await
 }
 
 fn no_challenge() -> Problem {
@@ -166,17 +178,29 @@ pub(crate) async fn prove(
     request_id: web::ReqData<RequestId>,
     path: web::Path<(String, Uuid)>,
 ) -> Result<HttpResponse, Problem> {
-    let id = RegistryNamespaceId(path.into_inner().1);
+    let (id, request_id) = (RegistryNamespaceId(path.into_inner().1), request_id.into_inner());
+    prove_as(&state, &member.identity, &member.organization, request_id, id).await?;
+    Ok(HttpResponse::Accepted().finish())
+}
+
+/// [`prove`], for a caller who was let in otherwise.
+pub(crate) async fn prove_as(
+    state: &AppState,
+    identity: &Identity,
+    organization: &MemberOrganization,
+    RequestId(request_id): RequestId,
+    id: RegistryNamespaceId,
+) -> Result<(), Problem> {
+    Operation::ProveRegistry.demand(identity, organization)?;
     let mut conn = state.pool.get().await?;
     transaction(&mut conn, async |conn| -> Result<(), Problem> {
-        let namespace = registries::get(conn, member.organization.id, id).await?;
+        let namespace = registries::get(conn, organization.id, id).await?;
         if namespace_proofs::get(conn, id).await?.is_none() {
             return Err(no_challenge());
         }
-        Ok(namespace_proofs::request(conn, &namespace, Some(request_id.into_inner().0)).await?)
+        Ok(namespace_proofs::request(conn, &namespace, Some(request_id)).await?)
     })
-    .await?;
-    Ok(HttpResponse::Accepted().finish())
+    .await
 }
 
 /// Who held the namespace, since when and by what, the newest first
@@ -195,7 +219,17 @@ pub(crate) async fn history(
     query: web::Query<PageQuery>,
 ) -> Result<web::Json<List<HoldingItem>>, Problem> {
     let id = RegistryNamespaceId(path.into_inner().1);
+    history_page(&state, member.organization.id, id, &query).await.map(web::Json)
+}
+
+/// [`history`], for the page as well.
+pub(crate) async fn history_page(
+    state: &AppState,
+    organization: OrganizationId,
+    id: RegistryNamespaceId,
+    query: &PageQuery,
+) -> Result<List<HoldingItem>, Problem> {
     let mut conn = state.pool.get().await?;
-    let page = namespace_proofs::holdings(&mut conn, member.organization.id, id, query.after()?, query.size()).await?;
-    Ok(web::Json(List::of(page.map(HoldingItem::from))?))
+    let page = namespace_proofs::holdings(&mut conn, organization, id, query.after()?, query.size()).await?;
+    List::of(page.map(HoldingItem::from))
 }

@@ -4,9 +4,9 @@
 mod exchange;
 mod identity_token;
 mod keys;
-mod publishers;
-mod tokens;
-mod wire;
+pub(crate) mod publishers;
+pub(crate) mod tokens;
+pub(crate) mod wire;
 
 pub(crate) fn routes(cfg: &mut utoipa_actix_web::service_config::ServiceConfig) {
     cfg.service(exchange::audience)

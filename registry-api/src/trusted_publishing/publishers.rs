@@ -3,9 +3,10 @@
 use actix_web::{HttpResponse, delete, get, post, web};
 use registry_db::audit::{self, Entry};
 use registry_db::trusted_publishers::{self, BINDING_TAKEN, NewTrustedPublisher, TooManyPublishers, TrustedPublisher};
+use registry_db::users::Identity;
 use registry_db::{DbError, identity_providers, store_settings, transaction};
 use registry_types::audit::AuditAction;
-use registry_types::ids::TrustedPublisherId;
+use registry_types::ids::{OrganizationId, TrustedPublisherId};
 use serde_json::json;
 use uuid::Uuid;
 
@@ -13,7 +14,7 @@ use super::wire::{AddTrustedPublisher, TrustedPublisherItem};
 use crate::paging::{List, PageQuery};
 use crate::problem::{Problem, ProblemBody, ProblemCode, Problems};
 use crate::request::RequestId;
-use crate::rights::Member;
+use crate::rights::{Member, MemberOrganization, Operation};
 use crate::state::AppState;
 
 /// Let a job of continuous integration publish a package (admin)
@@ -37,18 +38,30 @@ pub(crate) async fn add(
     request_id: web::ReqData<RequestId>,
     body: web::Json<AddTrustedPublisher>,
 ) -> Result<HttpResponse, Problem> {
-    let body = body.into_inner();
+    let (Member { identity, organization }, request_id) = (member, request_id.into_inner());
+    let added = add_as(&state, &identity, &organization, request_id, body.into_inner()).await?;
+    Ok(HttpResponse::Created().json(added))
+}
+
+/// [`add`], for a caller who was let in otherwise.
+pub(crate) async fn add_as(
+    state: &AppState,
+    identity: &Identity,
+    organization: &MemberOrganization,
+    RequestId(request_id): RequestId,
+    body: AddTrustedPublisher,
+) -> Result<TrustedPublisherItem, Problem> {
+    Operation::AddTrustedPublisher.demand(identity, organization)?;
     let mut conn = state.pool.get().await?;
     let policy = store_settings::policy(&mut conn).await?;
-    let most = policy.limits.quotas.of(member.organization.trust_tier).trusted_publishers;
-    let policy = policy.trusted_publishing;
+    let most = policy.limits.quotas.of(organization.trust_tier).trusted_publishers;
     let new = NewTrustedPublisher {
-        organization: member.organization.id,
-        binding: body.binding(&policy)?,
+        organization: organization.id,
+        binding: body.binding(&policy.trusted_publishing)?,
         package: body.package,
         provider: body.provider,
         repository: body.repository,
-        created_by: member.identity.user,
+        created_by: identity.user,
     };
     let added = transaction(&mut conn, async |conn| -> Result<TrustedPublisher, Problem> {
         let added = trusted_publishers::add(conn, &new, most).await.map_err(refusal)?.map_err(|TooManyPublishers| {
@@ -56,18 +69,18 @@ pub(crate) async fn add(
         })?;
         let entry = Entry {
             organization: Some(new.organization),
-            actor: member.identity.actor(),
+            actor: identity.actor(),
             action: AuditAction::TrustedPublisherAdded,
             subject: audit::Subject::TrustedPublisher(added.id),
             details: json!({ "package": added.package, "repository": added.repository, "binding": added.binding }),
         };
         audit::append(conn, entry).await?;
         // A provider that cannot be reached shows before the first release does.
-        identity_providers::request(conn, &added.binding.issuer, Some(request_id.into_inner().0)).await?;
+        identity_providers::request(conn, &added.binding.issuer, Some(request_id)).await?;
         Ok(added)
     })
     .await?;
-    Ok(HttpResponse::Created().json(TrustedPublisherItem::from(added)))
+    Ok(added.into())
 }
 
 fn refusal(error: DbError) -> Problem {
@@ -92,10 +105,19 @@ pub(crate) async fn list(
     member: Member,
     query: web::Query<PageQuery>,
 ) -> Result<web::Json<List<TrustedPublisherItem>>, Problem> {
+    page(&state, member.organization.id, &query).await.map(web::Json)
+}
+
+/// [`list`], for the page as well.
+pub(crate) async fn page(
+    state: &AppState,
+    organization: OrganizationId,
+    query: &PageQuery,
+) -> Result<List<TrustedPublisherItem>, Problem> {
     let after: Option<TrustedPublisherId> = query.after()?;
     let mut conn = state.pool.get().await?;
-    let page = trusted_publishers::list(&mut conn, member.organization.id, after, query.size()).await?;
-    Ok(web::Json(List::of(page.map(TrustedPublisherItem::from))?))
+    let page = trusted_publishers::list(&mut conn, organization, after, query.size()).await?;
+    List::of(page.map(TrustedPublisherItem::from))
 }
 
 /// Take the right to publish from a job; its live tokens end (admin)
@@ -112,20 +134,30 @@ pub(crate) async fn remove(
     member: Member,
     path: web::Path<(String, Uuid)>,
 ) -> Result<HttpResponse, Problem> {
-    let id = TrustedPublisherId(path.into_inner().1);
-    let organization = member.organization.id;
+    remove_as(&state, &member.identity, &member.organization, TrustedPublisherId(path.into_inner().1)).await?;
+    Ok(HttpResponse::NoContent().finish())
+}
+
+/// [`remove`], for a caller who was let in otherwise.
+pub(crate) async fn remove_as(
+    state: &AppState,
+    identity: &Identity,
+    organization: &MemberOrganization,
+    id: TrustedPublisherId,
+) -> Result<(), Problem> {
+    Operation::RemoveTrustedPublisher.demand(identity, organization)?;
+    let organization = organization.id;
     let mut conn = state.pool.get().await?;
     transaction(&mut conn, async |conn| -> Result<(), Problem> {
-        trusted_publishers::remove(conn, organization, id, member.identity.user).await?;
+        trusted_publishers::remove(conn, organization, id, identity.user).await?;
         let entry = Entry {
             organization: Some(organization),
-            actor: member.identity.actor(),
+            actor: identity.actor(),
             action: AuditAction::TrustedPublisherRemoved,
             subject: audit::Subject::TrustedPublisher(id),
             details: json!({}),
         };
         Ok(audit::append(conn, entry).await?)
     })
-    .await?;
-    Ok(HttpResponse::NoContent().finish())
+    .await
 }

@@ -22,39 +22,39 @@ const MAX_REPOSITORY: usize = 200;
 pub(crate) struct AddTrustedPublisher {
     /// Name of the package, which need not exist yet, without the publisher.
     #[schema(value_type = String, example = "app")]
-    pub(super) package: PackageSlug,
+    pub(crate) package: PackageSlug,
     /// `github` or `gitlab`.
     #[schema(value_type = String, example = "github")]
-    pub(super) provider: CiProvider,
+    pub(crate) provider: CiProvider,
     /// Who signs the job's tokens; the provider's only one, if not given.
     #[serde(default)]
     #[schema(example = "https://token.actions.githubusercontent.com")]
-    issuer: Option<String>,
+    pub(crate) issuer: Option<String>,
     /// `owner/name`: shown, and never compared.
     #[schema(example = "my-org/app")]
-    pub(super) repository: String,
+    pub(crate) repository: String,
     /// GitHub's `repository_id`, GitLab's `project_id`.
     #[schema(value_type = i64, minimum = 1)]
-    repository_id: NumericId,
+    pub(crate) repository_id: NumericId,
     /// GitHub's `repository_owner_id`, GitLab's `namespace_id`.
     #[schema(value_type = i64, minimum = 1)]
-    owner_id: NumericId,
+    pub(crate) owner_id: NumericId,
     /// Path of the workflow or pipeline file in the repository.
     #[schema(example = ".github/workflows/release.yml")]
-    workflow: String,
+    pub(crate) workflow: String,
     /// The environment that the job must run in; any or none, if not given.
     #[serde(default)]
-    environment: Option<String>,
+    pub(crate) environment: Option<String>,
     /// The ref that the job must run for, `*` at its end for any that begins so; any, if not given.
     #[serde(default)]
     #[schema(example = "refs/tags/v*")]
-    r#ref: Option<String>,
+    pub(crate) r#ref: Option<String>,
 }
 
 impl AddTrustedPublisher {
     /// # Errors
     /// `TRUSTED_PUBLISHER_INVALID` with the place of the fault.
-    pub(super) fn binding(&self, policy: &TrustedPublishingPolicy) -> Result<Binding, Problem> {
+    pub(crate) fn binding(&self, policy: &TrustedPublishingPolicy) -> Result<Binding, Problem> {
         let is_name = self.repository.len() <= MAX_REPOSITORY
             && self.repository.contains('/')
             && !self.repository.chars().any(|c| c.is_control() || c.is_whitespace());
@@ -104,24 +104,24 @@ fn invalid(pointer: &str, message: impl ToString) -> Problem {
 /// A job that may publish a package.
 #[derive(Serialize, ToSchema)]
 pub(crate) struct TrustedPublisherItem {
-    id: Uuid,
+    pub(crate) id: Uuid,
     /// Without the publisher.
-    package: String,
+    pub(crate) package: String,
     /// `github` or `gitlab`.
-    provider: &'static str,
-    issuer: String,
+    pub(crate) provider: &'static str,
+    pub(crate) issuer: String,
     /// As it was called when it was bound; not compared.
-    repository: String,
-    repository_id: i64,
-    owner_id: i64,
-    workflow: String,
-    environment: Option<String>,
-    r#ref: Option<String>,
+    pub(crate) repository: String,
+    pub(crate) repository_id: i64,
+    pub(crate) owner_id: i64,
+    pub(crate) workflow: String,
+    pub(crate) environment: Option<String>,
+    pub(crate) r#ref: Option<String>,
     /// E-mail address of who bound it, in whose name it publishes.
-    created_by: String,
-    created_at: DateTime<Utc>,
+    pub(crate) created_by: String,
+    pub(crate) created_at: DateTime<Utc>,
     /// When a job was last given a token.
-    last_used_at: Option<DateTime<Utc>>,
+    pub(crate) last_used_at: Option<DateTime<Utc>>,
 }
 
 impl From<TrustedPublisher> for TrustedPublisherItem {
@@ -148,13 +148,13 @@ impl From<TrustedPublisher> for TrustedPublisherItem {
 /// A publish token, without the token itself.
 #[derive(Serialize, ToSchema)]
 pub(crate) struct PublishTokenItem {
-    id: Uuid,
+    pub(crate) id: Uuid,
     /// What the job said it is.
     #[schema(value_type = Object)]
-    claims: Value,
-    issued_at: DateTime<Utc>,
-    expires_at: DateTime<Utc>,
-    revoked_at: Option<DateTime<Utc>>,
+    pub(crate) claims: Value,
+    pub(crate) issued_at: DateTime<Utc>,
+    pub(crate) expires_at: DateTime<Utc>,
+    pub(crate) revoked_at: Option<DateTime<Utc>>,
 }
 
 impl From<PublishToken> for PublishTokenItem {

@@ -32,7 +32,7 @@ pub(crate) async fn test(
     test_as(&state, &manager, path).await
 }
 
-pub(super) async fn test_as(
+pub(crate) async fn test_as(
     state: &AppState,
     manager: &Manager,
     path: web::Path<WebhookPath>,
@@ -47,12 +47,12 @@ pub(super) async fn test_as(
 }
 
 /// What a list of deliveries is narrowed to.
-#[derive(Deserialize, IntoParams)]
+#[derive(Default, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 pub(crate) struct DeliveryQuery {
     /// `pending`, `delivered` or `failed`.
     #[param(value_type = Option<String>)]
-    state: Option<DeliveryState>,
+    pub(crate) state: Option<DeliveryState>,
     /// Planned at this time or later.
     since: Option<DateTime<Utc>>,
 }
@@ -76,7 +76,7 @@ pub(crate) async fn list(
     list_as(&state, &manager, path, filter, query).await
 }
 
-pub(super) async fn list_as(
+pub(crate) async fn list_as(
     state: &AppState,
     manager: &Manager,
     path: web::Path<WebhookPath>,
@@ -146,7 +146,7 @@ pub(crate) async fn replay(
     replay_as(&state, &manager, path).await
 }
 
-pub(super) async fn replay_as(
+pub(crate) async fn replay_as(
     state: &AppState,
     manager: &Manager,
     path: web::Path<DeliveryPath>,
@@ -182,7 +182,7 @@ pub(crate) async fn replay_failed(
     replay_failed_as(&state, &manager, path, body).await
 }
 
-pub(super) async fn replay_failed_as(
+pub(crate) async fn replay_failed_as(
     state: &AppState,
     manager: &Manager,
     path: web::Path<WebhookPath>,

@@ -50,7 +50,13 @@ pub(super) async fn create_as(
     manager: &Manager,
     body: web::Json<CreateWebhook>,
 ) -> Result<HttpResponse, Problem> {
-    let body = body.into_inner();
+    let created = add(state, manager, body.into_inner()).await?;
+    let location = format!("{}/{}", manager.base(), created.webhook.id);
+    Ok(HttpResponse::Created().insert_header(("Location", location)).json(created))
+}
+
+/// [`create`], for the page as well.
+pub(crate) async fn add(state: &AppState, manager: &Manager, body: CreateWebhook) -> Result<CreatedWebhook, Problem> {
     let id = WebhookId::new();
     let (secret, sealed) = secret::generate(&state.key_ring, id)?;
     let new = NewWebhook {
@@ -73,9 +79,7 @@ pub(super) async fn create_as(
         Ok(created)
     })
     .await?;
-    let location = format!("{}/{id}", manager.base());
-    let answer = CreatedWebhook { webhook: created.into(), secret: secret.expose_secret().to_owned() };
-    Ok(HttpResponse::Created().insert_header(("Location", location)).json(answer))
+    Ok(CreatedWebhook { webhook: created.into(), secret: secret.expose_secret().to_owned() })
 }
 
 /// The address but for its path and query, which may hold a secret.
@@ -131,7 +135,7 @@ pub(crate) async fn list(
     list_as(&state, &manager, query).await
 }
 
-pub(super) async fn list_as(
+pub(crate) async fn list_as(
     state: &AppState,
     manager: &Manager,
     query: web::Query<PageQuery>,
@@ -159,7 +163,7 @@ pub(crate) async fn get(
     get_as(&state, &manager, path).await
 }
 
-pub(super) async fn get_as(
+pub(crate) async fn get_as(
     state: &AppState,
     manager: &Manager,
     path: web::Path<WebhookPath>,
@@ -187,7 +191,7 @@ pub(crate) async fn change(
     change_as(&state, &manager, path, body).await
 }
 
-pub(super) async fn change_as(
+pub(crate) async fn change_as(
     state: &AppState,
     manager: &Manager,
     path: web::Path<WebhookPath>,
@@ -226,7 +230,7 @@ pub(crate) async fn remove(
     remove_as(&state, &manager, path).await
 }
 
-pub(super) async fn remove_as(
+pub(crate) async fn remove_as(
     state: &AppState,
     manager: &Manager,
     path: web::Path<WebhookPath>,
@@ -261,7 +265,7 @@ pub(crate) async fn rotate_secret(
     rotate_secret_as(&state, &manager, path, body).await
 }
 
-pub(super) async fn rotate_secret_as(
+pub(crate) async fn rotate_secret_as(
     state: &AppState,
     manager: &Manager,
     path: web::Path<WebhookPath>,

@@ -14,7 +14,7 @@ use serde_json::Value;
 use uuid::Uuid;
 
 use crate::problem::{Problem, ProblemCode};
-use crate::rights::{Authenticated, Member};
+use crate::rights::{Authenticated, Member, MemberOrganization, Operation};
 
 /// Of the organization that the path names, or of the store where it names none.
 pub(crate) struct Manager {
@@ -45,6 +45,20 @@ impl FromRequest for Manager {
 }
 
 impl Manager {
+    /// Of an organization, if the caller may carry out `operation` there.
+    ///
+    /// # Errors
+    /// 403 when not.
+    pub(crate) fn of(
+        identity: &Identity,
+        organization: &MemberOrganization,
+        operation: Operation,
+    ) -> Result<Self, Problem> {
+        operation.demand(identity, organization)?;
+        let (owner, tier) = (Owner::Organization(organization.id), organization.trust_tier);
+        Ok(Self { identity: identity.clone(), owner, tier })
+    }
+
     /// Where its webhooks lie.
     pub(super) fn base(&self) -> String {
         match self.owner {
@@ -71,7 +85,11 @@ pub(crate) struct WebhookPath {
 }
 
 impl WebhookPath {
-    pub(super) fn id(&self) -> WebhookId {
+    pub(crate) const fn of(webhook: WebhookId) -> Self {
+        Self { id: webhook.0 }
+    }
+
+    pub(crate) fn id(&self) -> WebhookId {
         self.id.into()
     }
 }
@@ -79,7 +97,7 @@ impl WebhookPath {
 /// A delivery in a path.
 #[derive(Deserialize)]
 pub(crate) struct DeliveryPath {
-    pub(super) id: Uuid,
+    pub(crate) id: Uuid,
     pub(super) delivery: Uuid,
 }
 

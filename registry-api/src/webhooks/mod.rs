@@ -1,11 +1,11 @@
 //! Webhooks: where an organization's events, or all of the store's, are sent to.
 
-mod deliveries;
-mod endpoints;
-mod manager;
+pub(crate) mod deliveries;
+pub(crate) mod endpoints;
+pub(crate) mod manager;
 mod of_store;
 mod secret;
-mod wire;
+pub(crate) mod wire;
 
 pub(crate) fn routes(cfg: &mut utoipa_actix_web::service_config::ServiceConfig) {
     cfg.service(endpoints::create)

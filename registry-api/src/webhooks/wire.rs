@@ -12,45 +12,45 @@ use uuid::Uuid;
 pub(crate) struct CreateWebhook {
     /// Where events are posted to: https, without a login.
     #[schema(example = "https://hooks.example.org/company-store")]
-    pub(super) url: String,
+    pub(crate) url: String,
     /// Types of events, such as `version.active`; all if none is given.
     #[serde(default)]
     #[schema(value_type = Vec<String>)]
-    pub(super) events: Vec<EventType>,
+    pub(crate) events: Vec<EventType>,
     #[serde(default)]
-    pub(super) description: String,
+    pub(crate) description: String,
 }
 
 /// What is not given stays.
-#[derive(Deserialize, ToSchema)]
+#[derive(Default, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct ChangeWebhook {
     #[serde(default)]
-    pub(super) url: Option<String>,
+    pub(crate) url: Option<String>,
     #[serde(default)]
     #[schema(value_type = Option<Vec<String>>)]
-    pub(super) events: Option<Vec<EventType>>,
+    pub(crate) events: Option<Vec<EventType>>,
     #[serde(default)]
-    pub(super) description: Option<String>,
+    pub(crate) description: Option<String>,
     /// `true` also enables what the store has disabled.
     #[serde(default)]
-    pub(super) enabled: Option<bool>,
+    pub(crate) enabled: Option<bool>,
 }
 
 #[derive(Serialize, ToSchema)]
 pub(crate) struct WebhookItem {
-    id: Uuid,
-    url: String,
+    pub(crate) id: Uuid,
+    pub(crate) url: String,
     /// Empty: all.
-    events: Vec<&'static str>,
-    description: String,
-    enabled: bool,
+    pub(crate) events: Vec<&'static str>,
+    pub(crate) description: String,
+    pub(crate) enabled: bool,
     /// `person`, `gone` (it answered 410) or `failing` (no success for days).
-    disabled_reason: Option<&'static str>,
-    disabled_at: Option<DateTime<Utc>>,
+    pub(crate) disabled_reason: Option<&'static str>,
+    pub(crate) disabled_at: Option<DateTime<Utc>>,
     /// Since its last success; null when the last attempt was one.
-    failing_since: Option<DateTime<Utc>>,
-    created_at: DateTime<Utc>,
+    pub(crate) failing_since: Option<DateTime<Utc>>,
+    pub(crate) created_at: DateTime<Utc>,
 }
 
 impl From<Webhook> for WebhookItem {
@@ -72,10 +72,10 @@ impl From<Webhook> for WebhookItem {
 #[derive(Serialize, ToSchema)]
 pub(crate) struct CreatedWebhook {
     #[serde(flatten)]
-    pub(super) webhook: WebhookItem,
+    pub(crate) webhook: WebhookItem,
     /// What deliveries are signed with; shown this once.
     #[schema(example = "whsec_…")]
-    pub(super) secret: String,
+    pub(crate) secret: String,
 }
 
 #[derive(Default, Deserialize, ToSchema)]
@@ -84,44 +84,44 @@ pub(crate) struct RotateSecret {
     /// How long deliveries are signed with the old secret, too: 0 to 168 hours, 24 if not given.
     #[serde(default)]
     #[schema(minimum = 0, maximum = 168)]
-    pub(super) overlap_hours: Option<u32>,
+    pub(crate) overlap_hours: Option<u32>,
 }
 
 #[derive(Serialize, ToSchema)]
 pub(crate) struct RotatedSecret {
     /// What deliveries are signed with from now on; shown this once.
-    pub(super) secret: String,
+    pub(crate) secret: String,
     /// Until then deliveries are signed with the old secret, too.
-    pub(super) old_secret_until: DateTime<Utc>,
+    pub(crate) old_secret_until: DateTime<Utc>,
 }
 
 #[derive(Serialize, ToSchema)]
 pub(crate) struct DeliveryItem {
-    id: Uuid,
+    pub(crate) id: Uuid,
     /// Id of the event: the same in every attempt and replay.
-    event: Uuid,
-    event_type: &'static str,
+    pub(crate) event: Uuid,
+    pub(crate) event_type: &'static str,
     /// `pending`, `delivered` or `failed`.
-    state: &'static str,
-    next_attempt_at: Option<DateTime<Utc>>,
-    created_at: DateTime<Utc>,
-    ended_at: Option<DateTime<Utc>>,
-    attempts: Vec<AttemptItem>,
+    pub(crate) state: &'static str,
+    pub(crate) next_attempt_at: Option<DateTime<Utc>>,
+    pub(crate) created_at: DateTime<Utc>,
+    pub(crate) ended_at: Option<DateTime<Utc>>,
+    pub(crate) attempts: Vec<AttemptItem>,
 }
 
 #[derive(Serialize, ToSchema)]
 #[schema(as = DeliveryAttempt)]
 pub(crate) struct AttemptItem {
-    at: DateTime<Utc>,
+    pub(crate) at: DateTime<Utc>,
     /// Status of the answer; null when there was none.
-    status: Option<i32>,
-    duration_ms: i32,
+    pub(crate) status: Option<i32>,
+    pub(crate) duration_ms: i32,
     /// Why it did not deliver; null when it did.
-    error: Option<&'static str>,
+    pub(crate) error: Option<&'static str>,
 }
 
 impl DeliveryItem {
-    pub(super) fn of(delivery: Delivery, attempts: Vec<LoggedAttempt>) -> Self {
+    pub(crate) fn of(delivery: Delivery, attempts: Vec<LoggedAttempt>) -> Self {
         let attempt = |logged: LoggedAttempt| AttemptItem {
             at: logged.at,
             status: logged.status,
@@ -144,19 +144,19 @@ impl DeliveryItem {
 #[derive(Serialize, ToSchema)]
 pub(crate) struct PlannedDelivery {
     /// Id of the delivery.
-    pub(super) delivery: Uuid,
+    pub(crate) delivery: Uuid,
 }
 
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct ReplayFailed {
     /// Deliveries that were planned then or later.
-    pub(super) since: DateTime<Utc>,
+    pub(crate) since: DateTime<Utc>,
 }
 
 #[derive(Serialize, ToSchema)]
 pub(crate) struct Replayed {
-    pub(super) replayed: usize,
+    pub(crate) replayed: usize,
     /// Whether there may be more: then ask again.
-    pub(super) has_more: bool,
+    pub(crate) has_more: bool,
 }

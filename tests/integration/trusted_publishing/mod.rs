@@ -4,5 +4,5 @@
 mod claims;
 mod publish_token;
 mod publishers;
-mod scene;
+pub(crate) mod scene;
 mod signing_keys;

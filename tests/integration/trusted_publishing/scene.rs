@@ -7,20 +7,20 @@ use store_tests::identity_provider::IdentityProvider;
 use store_tests::store::{Organization, Store, text, unsigned_policy};
 
 /// A store with a worker that trusts one GitHub and one GitLab, and an organization that bound a job of each.
-pub(super) struct Scene {
-    pub(super) store: Store,
-    pub(super) acme: Organization,
-    pub(super) github: IdentityProvider,
-    pub(super) gitlab: IdentityProvider,
+pub(crate) struct Scene {
+    pub(crate) store: Store,
+    pub(crate) acme: Organization,
+    pub(crate) github: IdentityProvider,
+    pub(crate) gitlab: IdentityProvider,
     /// The GitHub job's publisher.
-    pub(super) publisher: Value,
+    pub(crate) publisher: Value,
 }
 
-pub(super) const PUBLISHERS: &str = "/v1/orgs/acme/trusted-publishers";
+pub(crate) const PUBLISHERS: &str = "/v1/orgs/acme/trusted-publishers";
 const EXCHANGE: &str = "/v1/oidc/exchange";
 
 impl Scene {
-    pub(super) async fn new() -> Self {
+    pub(crate) async fn new() -> Self {
         let store = Store::start().await;
         let (github, gitlab) = (IdentityProvider::start().await, IdentityProvider::start().await);
         store.set_policy(&policy(&github, &gitlab)).await;
@@ -31,20 +31,20 @@ impl Scene {
     }
 
     /// Somebody without any login.
-    pub(super) fn nobody(&self) -> StoreClient {
+    pub(crate) fn nobody(&self) -> StoreClient {
         self.store.root.logged_out()
     }
 
-    pub(super) async fn audience(&self) -> String {
+    pub(crate) async fn audience(&self) -> String {
         text(&self.nobody().get("/v1/oidc/audience").await.expect(200)["audience"])
     }
 
     /// The claims of the bound GitHub job, with these instead of its own.
-    pub(super) async fn github_claims(&self, other: Value) -> Value {
+    pub(crate) async fn github_claims(&self, other: Value) -> Value {
         self.claims(&self.github, github_job(), other).await
     }
 
-    pub(super) async fn gitlab_claims(&self, other: Value) -> Value {
+    pub(crate) async fn gitlab_claims(&self, other: Value) -> Value {
         self.claims(&self.gitlab, self.gitlab_job(), other).await
     }
 
@@ -53,7 +53,7 @@ impl Scene {
         provider.claims(&self.audience().await, clock::now(&self.store.database).await, &job)
     }
 
-    pub(super) fn gitlab_job(&self) -> Value {
+    pub(crate) fn gitlab_job(&self) -> Value {
         let host = self.gitlab.issuer().trim_start_matches("http://");
         json!({
             "project_path": "acme/tools/app", "project_id": "20", "namespace_path": "acme/tools", "namespace_id": "72",
@@ -62,23 +62,23 @@ impl Scene {
         })
     }
 
-    pub(super) async fn exchange(&self, token: &str) -> Answer {
+    pub(crate) async fn exchange(&self, token: &str) -> Answer {
         self.exchange_for(token, "acme", "app").await
     }
 
-    pub(super) async fn exchange_for(&self, token: &str, organization: &str, package: &str) -> Answer {
+    pub(crate) async fn exchange_for(&self, token: &str, organization: &str, package: &str) -> Answer {
         let body = json!({"token": token, "organization": organization, "package": package});
         self.nobody().post(EXCHANGE, body).await
     }
 
     /// A publish token of the bound GitHub job.
-    pub(super) async fn publish_token(&self) -> String {
+    pub(crate) async fn publish_token(&self) -> String {
         let token = self.github.token(&self.github_claims(json!({})).await);
         text(&self.exchange(&token).await.expect(200)["token"])
     }
 
     /// What the audit log says of the last exchange.
-    pub(super) async fn last_entry(&self) -> Value {
+    pub(crate) async fn last_entry(&self) -> Value {
         let page = self.acme.admin.get("/v1/audit?org=acme&limit=200").await.expect(200);
         let entries = page["items"].as_array().unwrap();
         let of_exchanges = |entry: &&Value| text(&entry["action"]).starts_with("publish_token.");
@@ -94,7 +94,7 @@ fn policy(github: &IdentityProvider, gitlab: &IdentityProvider) -> Policy {
     Policy { trusted_publishing, ..unsigned_policy() }
 }
 
-pub(super) fn github_binding() -> Value {
+pub(crate) fn github_binding() -> Value {
     json!({
         "package": "app", "provider": "github", "repository": "acme/app", "repository_id": 74, "owner_id": 65,
         "workflow": ".github/workflows/release.yml",
@@ -109,7 +109,7 @@ fn gitlab_binding() -> Value {
 }
 
 /// The job that [`github_binding`] means.
-pub(super) fn github_job() -> Value {
+pub(crate) fn github_job() -> Value {
     json!({
         "repository": "acme/app", "repository_id": "74", "repository_owner": "acme", "repository_owner_id": "65",
         "workflow_ref": "acme/app/.github/workflows/release.yml@refs/heads/main",

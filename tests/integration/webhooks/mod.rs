@@ -5,4 +5,4 @@ mod events;
 mod interop;
 mod limits;
 mod log;
-mod scene;
+pub(crate) mod scene;
