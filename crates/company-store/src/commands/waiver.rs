@@ -52,6 +52,8 @@ pub struct ImportArgs {
 }
 
 #[derive(Debug, Args)]
+// The program's own `--version`, which every command has, is the component's here.
+#[command(disable_version_flag = true)]
 pub struct AskArgs {
     /// Id of the advisory, or one of its aliases: `CVE-2024-22195`.
     pub advisory: String,

@@ -1,5 +1,8 @@
 //! The `company-store` program as an author and an administrator use it.
 
+mod review;
+mod waiver;
+
 use std::path::Path;
 
 use registry_types::policy::{ManifestSignatureDemand, ManifestSignaturePolicy, Policy};
@@ -13,6 +16,34 @@ use tempfile::TempDir;
 pub(crate) struct Program<'s> {
     store: &'s Store,
     home: TempDir,
+}
+
+/// How a command ended, and what it printed.
+#[derive(Debug)]
+pub(crate) struct Shown {
+    pub(crate) exit: Option<i32>,
+    pub(crate) text: String,
+    pub(crate) error: String,
+}
+
+impl Shown {
+    /// The command was refused with this exit status and code.
+    #[track_caller]
+    pub(crate) fn assert_refused(&self, exit: i32, code: &str) {
+        assert!(
+            self.exit == Some(exit) && self.error.contains(code) && self.text.is_empty(),
+            "{exit} {code}: {self:?}"
+        );
+    }
+
+    /// The command succeeded, and said all of this.
+    #[track_caller]
+    pub(crate) fn assert_says(&self, words: &[&str]) {
+        assert_eq!(self.exit, Some(0), "{self:?}");
+        for word in words {
+            assert!(self.text.contains(word), "{word} is missing: {}", self.text);
+        }
+    }
 }
 
 impl<'s> Program<'s> {
@@ -42,17 +73,27 @@ impl<'s> Program<'s> {
 
     /// With variables of a job beside the usual ones.
     pub(crate) async fn run_in(&self, arguments: &[&str], variables: &[(&str, String)]) -> std::process::Output {
-        tokio::process::Command::new(Path::new(env!("CARGO_BIN_EXE_test-company-store")))
-            .args(["--json", "--server", self.store.url().as_str()])
+        self.command(&[&["--json"], arguments].concat(), variables).output().await.unwrap()
+    }
+
+    /// What a person reads, who asks for no JSON.
+    pub(crate) async fn shown(&self, arguments: &[&str]) -> Shown {
+        let output = self.command(arguments, &[]).output().await.unwrap();
+        let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
+        Shown { exit: output.status.code(), text: text(output.stdout), error: text(output.stderr) }
+    }
+
+    fn command(&self, arguments: &[&str], variables: &[(&str, String)]) -> tokio::process::Command {
+        let mut command = tokio::process::Command::new(Path::new(env!("CARGO_BIN_EXE_test-company-store")));
+        command
+            .args(["--server", self.store.url().as_str()])
             .args(arguments)
             .current_dir(self.home.path())
             .env_clear()
             .env("HOME", self.home.path())
             .env("XDG_CONFIG_HOME", self.home.path())
-            .envs(variables.iter().map(|(name, value)| (name, value)))
-            .output()
-            .await
-            .unwrap()
+            .envs(variables.iter().map(|(name, value)| (name, value)));
+        command
     }
 
     /// The answer of a command that must succeed.
