@@ -5,7 +5,7 @@ use registry_db::jobs::{self, ClaimedJob};
 use registry_db::rejudgement::NewReferrer;
 use registry_db::reviews::{self, ReviewedVersion, Settlement};
 use registry_db::verdicts::NewVerdict;
-use registry_db::{store_settings, transaction};
+use registry_db::{DbError, store_settings, transaction};
 use registry_types::ids::ReviewId;
 use registry_types::intake::Reason;
 use registry_types::package::VersionState;
@@ -32,10 +32,17 @@ pub(crate) async fn run(pipeline: &Pipeline, job: &ClaimedJob, id: ReviewId) -> 
         | ReviewState::Approved
         | ReviewState::Rejected => return pipeline.finish(job).await,
     }
+    fail_points::reach("review", "loaded", id.0).await;
     let new = prepare(pipeline, &version).await?;
+    fail_points::reach("review", "stored", id.0).await;
     let mut conn = pipeline.pool.get().await?;
-    let is_written =
-        transaction(&mut conn, async |conn| reviews::settle(conn, job.lease, &version, &new).await).await?;
+    let settled = transaction(&mut conn, async |conn| -> Result<bool, DbError> {
+        let is_written = reviews::settle(conn, job.lease, &version, &new).await?;
+        fail_points::reach("review", "commit", id.0).await;
+        Ok(is_written)
+    });
+    let is_written = settled.await?;
+    fail_points::reach("review", "committed", id.0).await;
     if !is_written {
         // A later verdict is being made; it supersedes the review, which the next attempt finds.
         return Err(JobError::Outage { message: "the version is being judged anew".to_owned(), retry_after: None });

@@ -6,6 +6,7 @@ mod api;
 mod database;
 mod frozen;
 mod objects;
+mod review;
 mod scene;
 mod source;
 mod worker;
