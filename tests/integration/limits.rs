@@ -301,7 +301,7 @@ async fn an_organization_has_the_quota_of_its_tier() {
     store.root.patch("/v1/orgs/acme", json!({"trust_tier": "verified"})).await.expect(200);
     publish("first", "1.4.0").await.expect(202);
 
-    let all = json!({"registries": 1, "manifest_keys": 0, "open_waivers": 0, "webhooks": 0});
+    let all = json!({"registries": 1, "manifest_keys": 0, "open_waivers": 0, "webhooks": 0, "trusted_publishers": 1});
     limit(&store, json!({"quotas": {"verified": all}})).await;
     let waiver = json!({
         "advisory": "CVE-2026-1", "component": {"package": "pkg:pypi/jinja2"}, "reason": "fix_planned",
@@ -309,7 +309,15 @@ async fn an_organization_has_the_quota_of_its_tier() {
     });
     let base64 = |bytes: &[u8]| base64::Engine::encode(&base64::engine::general_purpose::STANDARD, bytes);
     let key = company_store::signing_key::SigningKey::generate().unwrap().public_key().unwrap();
+    let publisher = |package: &str| {
+        json!({
+            "package": package, "provider": "github", "repository": "acme/app", "repository_id": 1, "owner_id": 2,
+            "workflow": ".github/workflows/release.yml",
+        })
+    };
+    let bound = acme.admin.post("/v1/orgs/acme/trusted-publishers", publisher("first")).await.expect(201);
     for (area, body) in [
+        ("trusted-publishers", publisher("second")),
         ("registries", json!({"pattern": "ghcr.io/more/*"})),
         ("keys", json!({"public_key": base64(key.as_der()), "label": "key"})),
         ("waivers", waiver),
@@ -317,4 +325,7 @@ async fn an_organization_has_the_quota_of_its_tier() {
     ] {
         acme.admin.post(&format!("/v1/orgs/acme/{area}"), body).await.expect_problem(403, "QUOTA_EXCEEDED");
     }
+    // What is removed no longer counts.
+    acme.admin.delete(&format!("/v1/orgs/acme/trusted-publishers/{}", text(&bound["id"]))).await.expect(204);
+    acme.admin.post("/v1/orgs/acme/trusted-publishers", publisher("second")).await.expect(201);
 }
