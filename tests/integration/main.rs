@@ -5,6 +5,7 @@ mod advisories;
 mod agreement;
 mod audit;
 mod blob_store;
+mod chart;
 mod commands;
 mod crash;
 mod documents;

@@ -76,6 +76,19 @@ app.kubernetes.io/component: {{ .component }}
 {{- end -}}
 {{- end -}}
 
+{{- /* Settings as the programs read them from the environment: upper case, two underscores between levels, values as JSON. */ -}}
+{{- define "company-store.settings-env" -}}
+{{- $prefix := .prefix -}}
+{{- range $name, $value := .settings }}
+{{- if kindIs "map" $value }}
+{{- include "company-store.settings-env" (dict "prefix" (printf "%s%s__" $prefix (upper $name)) "settings" $value) }}
+{{- else }}
+- name: {{ $prefix }}{{ upper $name }}
+  value: {{ toJson $value | quote }}
+{{- end }}
+{{- end }}
+{{- end -}}
+
 {{- define "company-store.pod-security" -}}
 runAsNonRoot: true
 runAsUser: 65532
