@@ -6,6 +6,7 @@
 mod audit;
 mod auth;
 mod companies;
+mod events;
 mod health;
 mod index;
 mod intakes;
@@ -47,6 +48,7 @@ fn routes(cfg: &mut utoipa_actix_web::service_config::ServiceConfig) {
         .configure(audit::routes)
         .configure(auth::routes)
         .configure(companies::routes)
+        .configure(events::routes)
         .configure(index::routes)
         .configure(oci::routes)
         .configure(packages::routes)

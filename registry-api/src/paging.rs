@@ -53,7 +53,7 @@ impl<T> List<T> {
     }
 }
 
-fn encode<C: Serialize>(cursor: &C) -> Result<String, Problem> {
+pub(crate) fn encode<C: Serialize>(cursor: &C) -> Result<String, Problem> {
     serde_json::to_vec(cursor).map(|json| URL_SAFE_NO_PAD.encode(json)).map_err(Problem::internal)
 }
 

@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 
 use crate::commands::{
-    advisories, audit, completions, config, credentials, intake, key, login, migrate, packages, policy, publish, pull,
-    registry, review, superuser, template, trusted_publisher, verify, waiver, webhook,
+    advisories, audit, completions, config, credentials, event, intake, key, login, migrate, packages, policy, publish,
+    pull, registry, review, superuser, template, trusted_publisher, verify, waiver, webhook,
 };
 use crate::exit::{CommandError, Exit};
 use crate::output::Output;
@@ -74,6 +74,9 @@ pub enum Command {
     /// Accept known vulnerabilities for a while, by two persons.
     #[command(subcommand)]
     Waiver(waiver::WaiverCommand),
+    /// Read what has happened in the organization.
+    #[command(subcommand)]
+    Event(event::EventCommand),
     /// Send events to addresses of your own, and see what came of it.
     Webhook(webhook::WebhookArgs),
     /// Keys that package manifests are signed with.
@@ -135,6 +138,7 @@ impl Cli {
             Command::Registry(command) => registry::run(&global, output, command).await,
             Command::Review(command) => review::run(&global, output, command).await,
             Command::Waiver(command) => waiver::run(&global, output, command).await,
+            Command::Event(command) => event::run(&global, output, command).await,
             Command::Webhook(args) => webhook::run(&global, output, args).await,
             Command::Key(command) => key::run(&global, output, command).await,
             Command::TrustedPublisher(command) => trusted_publisher::run(&global, output, command).await,

@@ -180,6 +180,7 @@ diesel::table! {
         subject -> Text,
         data -> Jsonb,
         at -> Timestamptz,
+        place -> Nullable<BigInt>,
     }
 }
 

@@ -54,6 +54,9 @@ text_enum! {
         RegistryReopened = "registry.reopened",
         ManifestKeyEnrolled = "manifest_key.enrolled",
         ManifestKeyRevoked = "manifest_key.revoked",
+        /// A job of continuous integration may publish the package.
+        TrustedPublisherAdded = "trusted_publisher.added",
+        TrustedPublisherRemoved = "trusted_publisher.removed",
         OrganizationTrustTierChanged = "organization.trust_tier_changed",
         /// Sent when somebody asks for it, to one endpoint only.
         WebhookPing = "webhook.ping",
@@ -98,6 +101,7 @@ impl EventType {
             | Self::RegistryReopened => &["pattern"],
             Self::ManifestKeyEnrolled => &["fingerprint", "label"],
             Self::ManifestKeyRevoked => &["from", "reason"],
+            Self::TrustedPublisherAdded | Self::TrustedPublisherRemoved => &["package", "provider", "repository"],
             Self::OrganizationTrustTierChanged => &["from", "to"],
             Self::WebhookPing => &["webhook"],
         }
@@ -159,6 +163,8 @@ fn event_type(action: AuditAction, details: &Value) -> Option<EventType> {
         A::RegistryReopened => E::RegistryReopened,
         A::ManifestKeyEnrolled => E::ManifestKeyEnrolled,
         A::ManifestKeyRevoked => E::ManifestKeyRevoked,
+        A::TrustedPublisherAdded => E::TrustedPublisherAdded,
+        A::TrustedPublisherRemoved => E::TrustedPublisherRemoved,
         A::OrganizationTrustTierChanged => E::OrganizationTrustTierChanged,
         A::PackageCreated
         | A::VersionWithdrawn
@@ -167,8 +173,7 @@ fn event_type(action: AuditAction, details: &Value) -> Option<EventType> {
         | A::PackageReopened
         | A::VexImported
         | A::RegistryChallenged
-        | A::TrustedPublisherAdded
-        | A::TrustedPublisherRemoved
+        // Each publish is told as its version; what is refused a stranger can cause as often as he likes.
         | A::PublishTokenIssued
         | A::PublishTokenRefused
         | A::PublishTokenRevoked

@@ -4,13 +4,12 @@
 use aws_lc_rs::hmac;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use chrono::{DateTime, SecondsFormat, Utc};
+use chrono::{DateTime, Utc};
+use registry_db::cloud_event::CloudEvent;
 use registry_db::events::StoredEvent;
 use secrecy::{ExposeSecret as _, SecretString};
 use serde_json::json;
 
-/// Of an event in the structured JSON form.
-pub(super) const CONTENT_TYPE: &str = "application/cloudevents+json";
 /// Stands before a secret's base64.
 const SECRET_PREFIX: &str = "whsec_";
 
@@ -29,7 +28,7 @@ impl Message {
     /// `None` when there is no secret, or one that is not `whsec_<base64>`.
     pub(super) fn new(store: &str, event: &StoredEvent, secrets: &[SecretString], at: DateTime<Utc>) -> Option<Self> {
         let (id, timestamp) = (event.id.to_string(), at.timestamp().to_string());
-        let body = body(store, event);
+        let body = json!(CloudEvent::new(store, event.clone())).to_string().into_bytes();
         let signed = [id.as_bytes(), b".", timestamp.as_bytes(), b".", &body].concat();
         let signatures: Option<Vec<String>> = secrets.iter().map(|secret| sign(secret, &signed)).collect();
         let signatures = signatures.filter(|signatures| !signatures.is_empty())?.join(" ");
@@ -41,23 +40,6 @@ fn sign(secret: &SecretString, signed: &[u8]) -> Option<String> {
     let key = STANDARD.decode(secret.expose_secret().strip_prefix(SECRET_PREFIX)?).ok()?;
     let tag = hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, &key), signed);
     Some(format!("v1,{}", STANDARD.encode(tag)))
-}
-
-fn body(store: &str, event: &StoredEvent) -> Vec<u8> {
-    let mut body = json!({
-        "specversion": "1.0",
-        "id": event.id,
-        "source": store,
-        "type": event.event.kind.full_name(),
-        "subject": event.subject,
-        "time": event.at.to_rfc3339_opts(SecondsFormat::Micros, true),
-        "datacontenttype": "application/json",
-        "data": event.event.data,
-    });
-    if let Some(organization) = event.organization {
-        body["organization"] = json!(organization);
-    }
-    body.to_string().into_bytes()
 }
 
 #[cfg(test)]

@@ -4,6 +4,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use registry_db::cloud_event;
 use registry_db::webhooks::Attempt;
 use registry_types::image_reference::RegistryHost;
 use registry_types::profile::Profile;
@@ -11,7 +12,7 @@ use registry_types::webhook::{DeliveryError, WebhookUrl};
 use reqwest::StatusCode;
 use reqwest::header::CONTENT_TYPE;
 
-use super::message::{self, Message};
+use super::message::Message;
 use super::settings::WebhookSettings;
 use crate::source::{AddressPolicy, ForbiddenAddress, GuardedResolver, Places, SystemLookup};
 
@@ -65,7 +66,7 @@ impl Sender {
         let request = self
             .http
             .post(url.as_url().clone())
-            .header(CONTENT_TYPE, message::CONTENT_TYPE)
+            .header(CONTENT_TYPE, cloud_event::CONTENT_TYPE)
             .header("webhook-id", message.id)
             .header("webhook-timestamp", message.timestamp)
             .header("webhook-signature", message.signatures)

@@ -145,6 +145,8 @@ operations! {
     ApproveWaiver approveWaiver => DECIDER;
     RefuseWaiver refuseWaiver => DECIDER;
     WithdrawWaiver withdrawWaiver => DEVELOPER;
+    // events
+    ListEvents listEvents => ADMIN;
     // webhooks
     CreateWebhook createWebhook => ADMIN.personal();
     ListWebhooks listWebhooks => ADMIN;

@@ -72,7 +72,12 @@ pub(crate) async fn add_as(
             actor: identity.actor(),
             action: AuditAction::TrustedPublisherAdded,
             subject: audit::Subject::TrustedPublisher(added.id),
-            details: json!({ "package": added.package, "repository": added.repository, "binding": added.binding }),
+            details: json!({
+                "package": added.package,
+                "provider": added.provider,
+                "repository": added.repository,
+                "binding": added.binding,
+            }),
         };
         audit::append(conn, entry).await?;
         // A provider that cannot be reached shows before the first release does.
@@ -149,13 +154,17 @@ pub(crate) async fn remove_as(
     let organization = organization.id;
     let mut conn = state.pool.get().await?;
     transaction(&mut conn, async |conn| -> Result<(), Problem> {
-        trusted_publishers::remove(conn, organization, id, identity.user).await?;
+        let removed = trusted_publishers::remove(conn, organization, id, identity.user).await?;
         let entry = Entry {
             organization: Some(organization),
             actor: identity.actor(),
             action: AuditAction::TrustedPublisherRemoved,
             subject: audit::Subject::TrustedPublisher(id),
-            details: json!({}),
+            details: json!({
+                "package": removed.package,
+                "provider": removed.provider,
+                "repository": removed.repository,
+            }),
         };
         Ok(audit::append(conn, entry).await?)
     })

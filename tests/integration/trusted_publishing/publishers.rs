@@ -4,6 +4,7 @@ use reqwest::Method;
 use serde_json::{Value, json};
 use store_tests::client::Answer;
 use store_tests::store::text;
+use store_tests::webhook_receiver::WebhookReceiver;
 
 use super::scene::{PUBLISHERS, Scene, github_binding};
 use crate::commands::Program;
@@ -146,4 +147,26 @@ async fn the_pages_of_many_publishers_and_tokens_are_read_by_their_index() {
     let next = format!("{PUBLISHERS}?limit=200&cursor={}", text(&first["next_cursor"]));
     let second = scene.acme.admin.get(&next).await.expect(200);
     assert!(text(&first["items"][199]["id"]) < text(&second["items"][0]["id"]));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn whoever_listens_is_told_which_jobs_may_publish_and_not_of_their_tokens() {
+    let scene = Scene::new().await;
+    let receiver = WebhookReceiver::start().await;
+    scene.acme.admin.post("/v1/orgs/acme/webhooks", json!({ "url": receiver.url() })).await.expect(201);
+    scene.publish_token().await;
+    let mut binding = github_binding();
+    binding["package"] = json!("sorter");
+    let added = scene.acme.admin.post(PUBLISHERS, binding).await.expect(201);
+    let path = format!("{PUBLISHERS}/{}", text(&added["id"]));
+    for told in ["trusted_publisher.added", "trusted_publisher.removed"] {
+        let event = receiver.event(told).await;
+        assert_eq!(event["data"], json!({"package": "sorter", "provider": "github", "repository": "acme/app"}));
+        assert_eq!(event["subject"], format!("trusted_publisher:{}", text(&added["id"])));
+        if told.ends_with("added") {
+            scene.acme.admin.delete(&path).await.expect(204);
+        }
+    }
+    let heard: Vec<String> = receiver.received().iter().map(|received| text(&received.event()["type"])).collect();
+    assert!(heard.iter().all(|word| word.contains("trusted_publisher.")), "{heard:?}");
 }

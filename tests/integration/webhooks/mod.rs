@@ -2,6 +2,7 @@
 
 mod delivery;
 mod events;
+mod feed;
 mod interop;
 mod limits;
 mod log;

@@ -5,6 +5,7 @@ pub mod audit;
 pub mod completions;
 pub mod config;
 pub mod credentials;
+pub mod event;
 pub mod intake;
 pub mod key;
 pub mod login;

@@ -222,7 +222,7 @@ pub(super) async fn of_package(
     rows.into_iter().map(from_row).collect()
 }
 
-/// Removes a publisher; its live tokens end with it.
+/// Removes a publisher and returns it; its live tokens end with it. Call in a transaction.
 ///
 /// # Errors
 /// [`DbError::NotFound`].
@@ -231,7 +231,8 @@ pub async fn remove(
     organization: OrganizationId,
     id: TrustedPublisherId,
     by: UserId,
-) -> DbResult<()> {
+) -> DbResult<TrustedPublisher> {
+    let publisher = get(conn, organization, id).await?;
     let live = publishers::table
         .filter(publishers::id.eq(id.0))
         .filter(publishers::organization_id.eq(organization.0))
@@ -240,5 +241,5 @@ pub async fn remove(
         .set((publishers::removed_at.eq(store_now().nullable()), publishers::removed_by.eq(Some(by.0))))
         .execute(conn)
         .await?;
-    if removed == 0 { Err(DbError::NotFound) } else { Ok(()) }
+    if removed == 0 { Err(DbError::NotFound) } else { Ok(publisher) }
 }
