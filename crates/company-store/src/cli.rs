@@ -156,3 +156,15 @@ impl Cli {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::Cli;
+
+    #[test]
+    fn no_two_arguments_of_a_command_have_the_same_name() {
+        Cli::command().debug_assert();
+    }
+}
