@@ -26,6 +26,7 @@ text_enum! {
         PayloadTooLarge = "PAYLOAD_TOO_LARGE",
         RegistryUnauthorized = "REGISTRY_UNAUTHORIZED",
         RegistryProofLost = "REGISTRY_PROOF_LOST",
+        RegistryProofRequired = "REGISTRY_PROOF_REQUIRED",
         RegistryPatternInvalid = "REGISTRY_PATTERN_INVALID",
         RegistryPatternTaken = "REGISTRY_PATTERN_TAKEN",
         SignaturePolicyInvalid = "SIGNATURE_POLICY_INVALID",
@@ -71,6 +72,7 @@ impl ProblemCode {
             Self::Forbidden
             | Self::RegistryUnauthorized
             | Self::RegistryProofLost
+            | Self::RegistryProofRequired
             | Self::AnotherPersonRequired
             | Self::ManifestKeyNotEnrolled
             | Self::ManifestKeyRevoked

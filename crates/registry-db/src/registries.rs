@@ -1,5 +1,7 @@
 //! Registry namespaces: which images an organization may publish, and the sealed credentials to read them.
 
+mod state;
+
 use chrono::{DateTime, Utc};
 use diesel::prelude::*;
 use diesel::sql_types;
@@ -10,12 +12,16 @@ use registry_types::namespace_pattern::{NamespacePattern, NamespaceState, Regist
 use registry_types::signature_policy::SignaturePolicy;
 use serde_json::Value;
 
+pub(crate) use state::is_stopped_by_person;
+pub use state::{NotPending, Taken, is_suspended_by_person, lock, lock_on_host, refuse, set_state};
+
 use crate::error::stored;
 use crate::jobs::Lease;
 use crate::key_ring::{Credential, KeyRing, SealContext, Sealed};
 use crate::packages::{Page, one_more};
 use crate::schema::registry_namespaces as namespaces;
 use crate::{Connection, DbError, DbResult};
+use state::is_taken;
 
 #[derive(Debug, Clone, PartialEq)]
 pub struct RegistryNamespace {
@@ -24,6 +30,8 @@ pub struct RegistryNamespace {
     pub provider: RegistryProvider,
     pub pattern: NamespacePattern,
     pub state: NamespaceState,
+    /// Why it is [`NamespaceState::Refused`]; `None` in every other state.
+    pub refusal: Option<String>,
     pub signature_policy: SignaturePolicy,
     pub has_credential: bool,
     /// Hosts beside the registry's own that may receive the credential.
@@ -55,10 +63,6 @@ pub struct NamespaceChange {
     pub confirmed_token_hosts: Option<Vec<RegistryHost>>,
 }
 
-/// Another organization's verified pattern covers some of the same repositories.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Taken;
-
 /// Constraint that refuses the same pattern twice in one organization.
 pub const PATTERN_EXISTS: &str = "registry_namespaces_pattern_key";
 
@@ -72,6 +76,7 @@ struct Row {
     path: String,
     is_wildcard: bool,
     state: String,
+    refusal: Option<String>,
     signature_policy: Value,
     credential_key_id: Option<String>,
     confirmed_token_hosts: Vec<String>,
@@ -85,12 +90,19 @@ impl TryFrom<Row> for RegistryNamespace {
     type Error = DbError;
 
     fn try_from(row: Row) -> DbResult<Self> {
+        let stored_state = stored("namespace state", &row.state)?;
+        // Stored so that a program that knows no refusals takes it for a suspension.
+        let (state, refusal) = match (stored_state, row.refusal) {
+            (NamespaceState::Suspended, Some(reason)) => (NamespaceState::Refused, Some(reason)),
+            (state, _) => (state, None),
+        };
         Ok(Self {
             id: row.id.into(),
             organization: row.organization_id.into(),
             provider: stored("registry provider", &row.provider)?,
             pattern: pattern_of(&row.host, &row.path, row.is_wildcard)?,
-            state: stored("namespace state", &row.state)?,
+            state,
+            refusal,
             signature_policy: serde_json::from_value(row.signature_policy)
                 .map_err(|e| DbError::corrupt("signature policy")(Box::new(e)))?,
             has_credential: row.credential_key_id.is_some(),
@@ -143,28 +155,6 @@ pub async fn create(conn: &mut Connection, new: &NewNamespace) -> DbResult<Resul
         .get_result(conn)
         .await?;
     row.try_into().map(Ok)
-}
-
-/// Whether another organization's verified pattern overlaps. Two organizations that verify at the same time wait for each
-/// other: the lock on the host lasts until the caller's transaction ends.
-async fn is_taken(conn: &mut Connection, organization: OrganizationId, pattern: &NamespacePattern) -> DbResult<bool> {
-    diesel::sql_query("SELECT pg_advisory_xact_lock(hashtextextended($1, 2))")
-        .bind::<sql_types::Text, _>(pattern.host().as_str())
-        .execute(conn)
-        .await?;
-    let others: Vec<(String, String, bool)> = namespaces::table
-        .filter(namespaces::host.eq(pattern.host().as_str()))
-        .filter(namespaces::organization_id.ne(organization.0))
-        .filter(namespaces::state.eq(NamespaceState::Verified.as_str()))
-        .select((namespaces::host, namespaces::path, namespaces::is_wildcard))
-        .load(conn)
-        .await?;
-    for (host, path, is_wildcard) in others {
-        if pattern_of(&host, &path, is_wildcard)?.overlaps(pattern) {
-            return Ok(true);
-        }
-    }
-    Ok(false)
 }
 
 /// # Errors
@@ -281,28 +271,6 @@ pub async fn change(
     .get_result(conn)
     .await?;
     row.try_into()
-}
-
-/// Approves or suspends. Call in a transaction.
-///
-/// # Errors
-/// [`DbError::NotFound`].
-pub async fn set_state(
-    conn: &mut Connection,
-    organization: OrganizationId,
-    id: RegistryNamespaceId,
-    state: NamespaceState,
-) -> DbResult<Result<RegistryNamespace, Taken>> {
-    let current = get(conn, organization, id).await?;
-    if state == NamespaceState::Verified && is_taken(conn, organization, &current.pattern).await? {
-        return Ok(Err(Taken));
-    }
-    let row: Row = diesel::update(namespaces::table.find(id.0))
-        .set((namespaces::state.eq(state.as_str()), namespaces::updated_at.eq(diesel::dsl::now)))
-        .returning(Row::as_returning())
-        .get_result(conn)
-        .await?;
-    row.try_into().map(Ok)
 }
 
 /// # Errors

@@ -366,6 +366,7 @@ diesel::table! {
         how -> Text,
         actor -> Text,
         evidence -> Nullable<Text>,
+        reason -> Nullable<Text>,
     }
 }
 
@@ -379,6 +380,9 @@ diesel::table! {
         misses -> Integer,
         is_lost -> Bool,
         last_result -> Nullable<Text>,
+        owner_issuer -> Nullable<Text>,
+        owner_id -> Nullable<BigInt>,
+        looked_at -> Nullable<Timestamptz>,
     }
 }
 
@@ -457,6 +461,7 @@ diesel::table! {
         created_by -> Uuid,
         created_at -> Timestamptz,
         updated_at -> Timestamptz,
+        refusal -> Nullable<Text>,
     }
 }
 

@@ -47,6 +47,7 @@ text_enum! {
         RegistryApproved = "registry.approved",
         RegistrySuspended = "registry.suspended",
         RegistryChallenged = "registry.challenged",
+        RegistryRefused = "registry.refused",
         RegistryReopened = "registry.reopened",
         ManifestKeyEnrolled = "manifest_key.enrolled",
         ManifestKeyRevoked = "manifest_key.revoked",

@@ -51,6 +51,8 @@ text_enum! {
         RegistryRemoved = "registry.removed",
         RegistryApproved = "registry.approved",
         RegistrySuspended = "registry.suspended",
+        /// A person refused the claim.
+        RegistryRefused = "registry.refused",
         RegistryReopened = "registry.reopened",
         ManifestKeyEnrolled = "manifest_key.enrolled",
         ManifestKeyRevoked = "manifest_key.revoked",
@@ -99,6 +101,7 @@ impl EventType {
             | Self::RegistryApproved
             | Self::RegistrySuspended
             | Self::RegistryReopened => &["pattern"],
+            Self::RegistryRefused => &["pattern", "reason"],
             Self::ManifestKeyEnrolled => &["fingerprint", "label"],
             Self::ManifestKeyRevoked => &["from", "reason"],
             Self::TrustedPublisherAdded | Self::TrustedPublisherRemoved => &["package", "provider", "repository"],
@@ -160,6 +163,7 @@ fn event_type(action: AuditAction, details: &Value) -> Option<EventType> {
         A::RegistryRemoved => E::RegistryRemoved,
         A::RegistryApproved => E::RegistryApproved,
         A::RegistrySuspended => E::RegistrySuspended,
+        A::RegistryRefused => E::RegistryRefused,
         A::RegistryReopened => E::RegistryReopened,
         A::ManifestKeyEnrolled => E::ManifestKeyEnrolled,
         A::ManifestKeyRevoked => E::ManifestKeyRevoked,

@@ -3,6 +3,8 @@
 use std::fmt;
 use std::str::FromStr;
 
+use serde::{Deserialize, Serialize};
+
 use crate::digest::Digest;
 
 /// Why a text is not an image reference.
@@ -23,8 +25,23 @@ pub enum ReferenceError {
 }
 
 /// `host[:port]`, lower-cased.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
 pub struct RegistryHost(String);
+
+impl TryFrom<String> for RegistryHost {
+    type Error = ReferenceError;
+
+    fn try_from(value: String) -> Result<Self, Self::Error> {
+        value.parse()
+    }
+}
+
+impl From<RegistryHost> for String {
+    fn from(host: RegistryHost) -> Self {
+        host.0
+    }
+}
 
 impl RegistryHost {
     /// Docker Hub's name in references; its API answers at `registry-1.docker.io`.

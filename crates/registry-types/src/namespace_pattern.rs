@@ -29,7 +29,15 @@ impl RegistryProvider {
 }
 
 text_enum! {
-    pub enum NamespaceState { Pending = "pending", Verified = "verified", Suspended = "suspended" }
+    pub enum NamespaceState {
+        /// Waits for its proof, or for a person.
+        Pending = "pending",
+        Verified = "verified",
+        /// By a person, or for want of its proof.
+        Suspended = "suspended",
+        /// A person refused the claim, and said why.
+        Refused = "refused",
+    }
 }
 
 text_enum! {
@@ -39,7 +47,9 @@ text_enum! {
         Person = "person",
         /// The organization put the store's nonce into the registry.
         Challenge = "challenge",
-        /// It was there, and then was not, three times in a row.
+        /// A job of continuous integration of the same owner, by its provider's signed claims.
+        Claims = "claims",
+        /// It was proven, and then was not, three times in a row.
         ProofLost = "proof_lost",
     }
 }
@@ -106,6 +116,12 @@ impl NamespacePattern {
     #[must_use]
     pub fn matches(&self, reference: &ImageReference) -> bool {
         self.host == reference.host && self.covers(&reference.repository)
+    }
+
+    /// Whether everything that it matches lies below `owner`: whom a provider gives all paths below its own name.
+    #[must_use]
+    pub fn is_within(&self, owner: &Repository) -> bool {
+        self.path.is_below(owner) || (self.below && self.path == *owner)
     }
 
     /// Whether some repository matches both patterns.
@@ -211,6 +227,20 @@ mod tests {
         ] {
             assert!(bad.parse::<NamespacePattern>().is_err(), "{bad} was accepted");
         }
+    }
+
+    #[test]
+    fn what_lies_below_an_owner_is_the_owner_s_and_nothing_wider_or_beside_it() {
+        let within = |text: &str, owner: &str| pattern(text).is_within(&owner.parse().unwrap());
+        for own in ["ghcr.io/acme/*", "ghcr.io/acme/app", "ghcr.io/acme/app/*"] {
+            assert!(within(own, "acme"), "{own}");
+        }
+        for other in ["ghcr.io/acme-evil/*", "ghcr.io/acmeevil/app", "ghcr.io/acme", "ghcr.io/evil/acme/*"] {
+            assert!(!within(other, "acme"), "{other}");
+        }
+        assert!(within("registry.gitlab.com/acme/tools/*", "acme/tools"));
+        assert!(!within("registry.gitlab.com/acme/*", "acme/tools"));
+        assert!(!within("registry.gitlab.com/acme/toolshed/*", "acme/tools"));
     }
 
     #[test]

@@ -1,11 +1,13 @@
 //! The policy document: what is demanded of an image before its version becomes active, and how much anybody may ask for.
 
 mod limits;
+mod namespaces;
 
 use serde::{Deserialize, Serialize};
 
 use crate::advisory::Severity;
 use crate::identity_provider::{CiProvider, Issuer};
+use crate::image_reference::RegistryHost;
 use crate::intake::CheckName;
 use crate::limits::MAX_BODY_BYTES;
 use crate::people::TrustTier;
@@ -15,6 +17,7 @@ use crate::review::ReviewPath;
 use crate::text_enum;
 
 pub use limits::{LimitPolicy, LoginLimits, Quota, Quotas, Rate, RequestLimits};
+pub use namespaces::{NamespacePolicy, NamespaceProofDemand};
 
 /// How one check's outcome counts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -40,6 +43,7 @@ pub struct Policy {
     pub reviews: ReviewPolicy,
     pub manifest_signatures: ManifestSignaturePolicy,
     pub trusted_publishing: TrustedPublishingPolicy,
+    pub namespaces: NamespacePolicy,
     /// Whose OpenVEX documents are taken as requests for waivers; at most 100.
     pub vex_authors: Vec<VexAuthor>,
     pub limits: LimitPolicy,
@@ -238,17 +242,34 @@ pub struct TrustedPublishingPolicy {
 pub struct TrustedIssuer {
     pub provider: CiProvider,
     pub issuer: Issuer,
+    /// The registry that gives each owner of the provider the paths below its name, so that the owner's jobs prove whose they
+    /// are. `None`: what is known of GitHub and gitlab.com; nothing is guessed of others.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub registry: Option<RegistryHost>,
+}
+
+const GITHUB_ISSUER: &str = "https://token.actions.githubusercontent.com";
+const GITLAB_ISSUER: &str = "https://gitlab.com";
+
+impl TrustedIssuer {
+    /// The registry whose paths follow the owners' names; `None` when no job of this issuer can prove a namespace.
+    #[must_use]
+    pub fn owners_registry(&self) -> Option<RegistryHost> {
+        let known = match (self.provider, self.issuer.as_str()) {
+            (CiProvider::GitHub, GITHUB_ISSUER) => "ghcr.io",
+            (CiProvider::GitLab, GITLAB_ISSUER) => "registry.gitlab.com",
+            _ => return self.registry.clone(),
+        };
+        self.registry.clone().or_else(|| known.parse().ok())
+    }
 }
 
 impl Default for TrustedPublishingPolicy {
     fn default() -> Self {
-        let known = [
-            (CiProvider::GitHub, "https://token.actions.githubusercontent.com"),
-            (CiProvider::GitLab, "https://gitlab.com"),
-        ];
-        let issuers = known
-            .into_iter()
-            .filter_map(|(provider, issuer)| Some(TrustedIssuer { provider, issuer: issuer.parse().ok()? }));
+        let known = [(CiProvider::GitHub, GITHUB_ISSUER), (CiProvider::GitLab, GITLAB_ISSUER)];
+        let issuers = known.into_iter().filter_map(|(provider, issuer)| {
+            Some(TrustedIssuer { provider, issuer: issuer.parse().ok()?, registry: None })
+        });
         Self { issuers: issuers.collect(), audience: None, token_minutes: 15, stands_for_manifest_signature: true }
     }
 }
@@ -324,5 +345,38 @@ impl Policy {
             Profile::Development => self.vulnerabilities.accept_starter_set_in_development,
             Profile::Production => false,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_of_known_or_configured_issuers_it_is_known_where_owners_push() {
+        let registry = |provider, issuer: &str, registry: Option<&str>| {
+            let registry = registry.map(|host| host.parse().unwrap());
+            let issuer = TrustedIssuer { provider, issuer: issuer.parse().unwrap(), registry };
+            issuer.owners_registry().map(|host| host.to_string())
+        };
+        assert_eq!(registry(CiProvider::GitHub, GITHUB_ISSUER, None).as_deref(), Some("ghcr.io"));
+        assert_eq!(registry(CiProvider::GitLab, GITLAB_ISSUER, None).as_deref(), Some("registry.gitlab.com"));
+        for (provider, issuer) in [
+            (CiProvider::GitLab, "https://gitlab.example.org"),
+            (CiProvider::GitHub, "https://token.actions.githubusercontent.com/acme"),
+            (CiProvider::GitLab, GITHUB_ISSUER),
+            (CiProvider::GitHub, GITLAB_ISSUER),
+        ] {
+            assert_eq!(registry(provider, issuer, None), None, "{issuer}");
+            assert_eq!(registry(provider, issuer, Some("r.example.org")).as_deref(), Some("r.example.org"));
+        }
+    }
+
+    #[test]
+    fn an_issuer_without_a_registry_reads_and_is_written_as_before() {
+        let text = r#"{"provider":"gitlab","issuer":"https://gitlab.example.org"}"#;
+        let read: TrustedIssuer = serde_json::from_str(text).unwrap();
+        assert_eq!(serde_json::to_string(&read).unwrap(), text);
+        assert!(serde_json::from_str::<TrustedIssuer>(&text.replace('}', r#","registry":"a/b"}"#)).is_err());
     }
 }

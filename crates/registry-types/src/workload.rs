@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use crate::identity_provider::{CiProvider, Issuer};
+use crate::image_reference::Repository;
 
 const MAX_CLAIM: usize = 300;
 
@@ -96,6 +97,17 @@ impl Workload {
             CiProvider::GitHub => Self::of_github(claims),
             CiProvider::GitLab => Self::of_gitlab(issuer, claims),
         }
+    }
+
+    /// The path below which a registry of the provider holds what is the owner's. Providers give a name to nobody else in
+    /// another case, and registries know lower case only; `None` for a name that no registry could hold.
+    #[must_use]
+    pub fn owner_path(&self) -> Option<Repository> {
+        let is_account = match self.provider {
+            CiProvider::GitHub => !self.owner.contains('/'),
+            CiProvider::GitLab => true,
+        };
+        if is_account { self.owner.to_ascii_lowercase().parse().ok() } else { None }
     }
 
     fn of_github(claims: &Map<String, Value>) -> Result<Self, ClaimsError> {
@@ -260,6 +272,20 @@ pub(crate) mod tests {
         let job = Workload::read(CiProvider::GitLab, &issuer(), &gitlab()).unwrap();
         assert_eq!((job.workflow.as_str(), job.environment.as_deref()), (".gitlab-ci.yml", Some("production")));
         assert_eq!((job.owner.as_str(), job.reference.as_str()), ("acme/tools", "refs/heads/main"));
+    }
+
+    #[test]
+    fn an_owner_holds_the_path_of_its_name_in_lower_case() {
+        let path = |provider, owner: &str| {
+            let job = Workload { provider, owner: owner.to_owned(), ..Workload::of_github(&github()).unwrap() };
+            job.owner_path().map(|path| path.to_string())
+        };
+        assert_eq!(path(CiProvider::GitHub, "Acme-Corp").as_deref(), Some("acme-corp"));
+        assert_eq!(path(CiProvider::GitLab, "Acme/Tools").as_deref(), Some("acme/tools"));
+        // The Kelvin sign is no k, an account of GitHub has no parts, and what is no path stays none.
+        for none in ["\u{212A}elvin", "acme/tools", "acme-", "", "..", "acme/*", "*"] {
+            assert_eq!(path(CiProvider::GitHub, none), None, "{none}");
+        }
     }
 
     #[test]

@@ -63,6 +63,7 @@ const fn title(code: ProblemCode) -> &'static str {
         ProblemCode::Forbidden
         | ProblemCode::RegistryUnauthorized
         | ProblemCode::RegistryProofLost
+        | ProblemCode::RegistryProofRequired
         | ProblemCode::AnotherPersonRequired
         | ProblemCode::ManifestKeyNotEnrolled
         | ProblemCode::ManifestKeyRevoked

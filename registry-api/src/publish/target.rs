@@ -1,11 +1,10 @@
 //! Where a publish goes: into which organization, and from which of its registry namespaces.
 
 use actix_web::HttpRequest;
-use registry_db::Connection;
-use registry_db::namespace_proofs;
 use registry_db::organizations::OrganizationKey;
 use registry_db::registries::{self, RegistryNamespace};
 use registry_db::users::Identity;
+use registry_db::{Connection, namespace_proofs, store_settings};
 use registry_types::image_reference::ImageReference;
 use registry_types::namespace_pattern::NamespaceState;
 
@@ -68,13 +67,13 @@ pub(super) async fn namespace(
     let matching = registries::matching(conn, organization.id, image).await?;
     let (closest, state) = (matching.first().map(|namespace| namespace.id), matching.first().map(|one| one.state));
     if let Some(namespace) = matching.into_iter().find(|namespace| namespace.state == NamespaceState::Verified) {
-        return Ok(namespace);
+        return demand_proof(conn, organization, &namespace).await.map(|()| namespace);
     }
     if let Some(closest) = closest
         && namespace_proofs::get(conn, closest).await?.is_some_and(|proof| proof.is_lost)
     {
-        let detail = "publishing from the registry namespace has stopped: its challenge was missing three times in a row; push \
-                      it again, then `company-store registry prove`";
+        let detail = "publishing from the registry namespace has stopped: its proof was missing three times in a row; push \
+                      the challenge again, then `company-store registry prove`";
         return Err(Problem::new(ProblemCode::RegistryProofLost, detail));
     }
     let (image, slug) = (format!("{}/{}", image.host, image.repository), &organization.slug);
@@ -82,10 +81,32 @@ pub(super) async fn namespace(
         None => format!(
             "no registry namespace of {slug} covers {image}; an administrator adds one with `company-store registry add`"
         ),
+        Some(NamespaceState::Refused) => {
+            format!("the claim of {slug} to the registry namespace that covers {image} was refused")
+        }
         Some(NamespaceState::Suspended) => format!("the registry namespace of {slug} that covers {image} is suspended"),
         Some(NamespaceState::Pending | NamespaceState::Verified) => {
             format!("the registry namespace of {slug} that covers {image} still waits for its approval")
         }
     };
     Err(Problem::new(ProblemCode::RegistryUnauthorized, detail))
+}
+
+/// Where the policy demands it, a person's approval does not suffice.
+async fn demand_proof(
+    conn: &mut Connection,
+    organization: &MemberOrganization,
+    namespace: &RegistryNamespace,
+) -> Result<(), Problem> {
+    let demand = store_settings::policy(conn).await?.namespaces.of(organization.trust_tier);
+    if !demand.is_for_publishing()
+        || namespace_proofs::get(conn, namespace.id).await?.is_some_and(|proof| proof.is_in_force())
+    {
+        return Ok(());
+    }
+    let detail = format!(
+        "this store takes images only from namespaces that are proven, and {} is not: `company-store registry challenge {}`",
+        namespace.pattern, namespace.id
+    );
+    Err(Problem::new(ProblemCode::RegistryProofRequired, detail))
 }

@@ -13,7 +13,7 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 
 use super::wire::{CredentialBody, RegistryItem, parse_signature_policy};
-use crate::problem::{Problem, ProblemBody, Problems};
+use crate::problem::{Problem, ProblemBody, ProblemCode, Problems};
 use crate::rights::Member;
 use crate::state::AppState;
 
@@ -116,7 +116,11 @@ fn confirmable(current: &RegistryNamespace, hosts: &[String]) -> Result<Vec<Regi
     tag = "registries",
     operation_id = "removeRegistry",
     params(("org" = String, Path, description = "Id or slug"), ("id" = Uuid, Path)),
-    responses((status = 204, description = "Removed, with its credential"), Problems),
+    responses(
+        (status = 204, description = "Removed, with its credential"),
+        (status = 409, description = "`CONFLICT`: a superuser has suspended it", body = ProblemBody, content_type = "application/problem+json"),
+        Problems
+    ),
     security(("bearer" = []), ("api_key" = []))
 )]
 #[delete("/v1/orgs/{org}/registries/{id}")]
@@ -130,6 +134,10 @@ pub(crate) async fn remove(
     let mut conn = state.pool.get().await?;
     transaction(&mut conn, async |conn| -> Result<(), Problem> {
         let current = registries::get(conn, organization, id).await?;
+        if !member.identity.is_superuser && registries::is_suspended_by_person(conn, &current).await? {
+            let detail = "a superuser has suspended the namespace, and only a superuser removes it";
+            return Err(Problem::new(ProblemCode::Conflict, detail));
+        }
         registries::remove(conn, organization, id).await?;
         let entry = Entry {
             organization: Some(organization),

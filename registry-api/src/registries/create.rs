@@ -37,7 +37,8 @@ pub(crate) struct CreateRegistry {
 
 /// Allow a registry namespace (admin)
 ///
-/// Added by a superuser it is `verified` at once; added by an administrator it is `pending` until a superuser approves it.
+/// Added by a superuser it is `verified` at once, unless the policy demands a proof; added by an administrator it is `pending`
+/// until it is proven, or a superuser approves it.
 #[utoipa::path(
     tag = "registries",
     operation_id = "createRegistry",
@@ -64,7 +65,7 @@ pub(crate) async fn create(
     let signature_policy = body.signature_policy.map(parse_signature_policy).transpose()?.unwrap_or_default();
     let credential =
         body.credential.map(|credential| credential.seal(&state.key_ring, organization, &pattern)).transpose()?;
-    let new = NewNamespace {
+    let mut new = NewNamespace {
         organization,
         provider,
         pattern,
@@ -75,13 +76,20 @@ pub(crate) async fn create(
     };
     let mut conn = state.pool.get().await?;
     let created = transaction(&mut conn, async |conn| -> Result<RegistryNamespace, Problem> {
-        let most = store_settings::quota(conn, member.organization.trust_tier).await?.registries;
+        let tier = member.organization.trust_tier;
+        let policy = store_settings::policy(conn).await?;
+        if policy.namespaces.of(tier).is_for_approval() {
+            new.state = NamespaceState::Pending;
+        }
+        let most = policy.limits.quotas.of(tier).registries;
         if registries::count(conn, organization).await? >= i64::from(most) {
             let detail = format!("an organization has at most {most} registry namespaces");
             return Err(Problem::new(ProblemCode::QuotaExceeded, detail));
         }
         let created = registries::create(conn, &new).await.map_err(refusal)?.map_err(|_| taken())?;
-        namespace_proofs::decided(conn, &created, member.identity.actor()).await?;
+        if created.state == NamespaceState::Verified {
+            namespace_proofs::decided(conn, &created, member.identity.actor()).await?;
+        }
         let entry = Entry {
             organization: Some(organization),
             actor: member.identity.actor(),

@@ -5,12 +5,13 @@ use registry_db::audit::{self, Entry};
 use registry_db::jobs::{self, Enqueue};
 use registry_db::namespace_proofs;
 use registry_db::registries::{self, RegistryNamespace};
-use registry_db::transaction;
 use registry_db::users::Identity;
+use registry_db::{Connection, store_settings, transaction};
 use registry_types::audit::AuditAction;
 use registry_types::ids::{JobId, RegistryNamespaceId};
 use registry_types::job::JobPayload;
 use registry_types::namespace_pattern::NamespaceState;
+use registry_types::people::TrustTier;
 use serde::Serialize;
 use serde_json::json;
 use utoipa::ToSchema;
@@ -38,7 +39,7 @@ pub(crate) struct TestAccepted {
     params(("org" = String, Path, description = "Id or slug"), ("id" = Uuid, Path)),
     responses(
         (status = 202, description = "Accepted; look at the namespace's `last_test`", body = TestAccepted),
-        (status = 409, description = "`CONFLICT`: the namespace is suspended", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 409, description = "`CONFLICT`: the namespace is suspended or refused", body = ProblemBody, content_type = "application/problem+json"),
         Problems
     ),
     security(("bearer" = []), ("api_key" = []))
@@ -69,8 +70,11 @@ pub(crate) async fn test_as(
     let mut conn = state.pool.get().await?;
     transaction(&mut conn, async |conn| -> Result<JobId, Problem> {
         let current = registries::get(conn, organization, namespace).await?;
-        if current.state == NamespaceState::Suspended {
-            return Err(Problem::new(ProblemCode::Conflict, "a suspended namespace is not tested"));
+        match current.state {
+            NamespaceState::Pending | NamespaceState::Verified => {}
+            NamespaceState::Suspended | NamespaceState::Refused => {
+                return Err(Problem::new(ProblemCode::Conflict, "a suspended or refused namespace is not tested"));
+            }
         }
         let how = Enqueue {
             organization: Some(organization),
@@ -92,6 +96,7 @@ pub(crate) async fn test_as(
     params(("org" = String, Path, description = "Id or slug"), ("id" = Uuid, Path)),
     responses(
         (status = 200, description = "Verified", body = RegistryItem),
+        (status = 403, description = "`REGISTRY_PROOF_REQUIRED`: the policy demands a proof first", body = ProblemBody, content_type = "application/problem+json"),
         (status = 409, description = "`REGISTRY_PATTERN_TAKEN`", body = ProblemBody, content_type = "application/problem+json"),
         Problems
     ),
@@ -115,7 +120,7 @@ pub(crate) async fn approve_as(
     id: RegistryNamespaceId,
 ) -> Result<RegistryNamespace, Problem> {
     Operation::ApproveRegistry.demand(identity, organization)?;
-    set_state(state, identity, organization, id, NamespaceState::Verified).await
+    set_state(state, identity, organization, id, NamespaceState::Verified, AuditAction::RegistryApproved).await
 }
 
 /// Stop publishing from a namespace (superuser)
@@ -144,7 +149,7 @@ pub(crate) async fn suspend_as(
     id: RegistryNamespaceId,
 ) -> Result<RegistryNamespace, Problem> {
     Operation::SuspendRegistry.demand(identity, organization)?;
-    set_state(state, identity, organization, id, NamespaceState::Suspended).await
+    set_state(state, identity, organization, id, NamespaceState::Suspended, AuditAction::RegistrySuspended).await
 }
 
 async fn set_state(
@@ -153,15 +158,14 @@ async fn set_state(
     organization: &MemberOrganization,
     id: RegistryNamespaceId,
     new: NamespaceState,
+    action: AuditAction,
 ) -> Result<RegistryNamespace, Problem> {
-    let action = match new {
-        NamespaceState::Verified => AuditAction::RegistryApproved,
-        NamespaceState::Suspended => AuditAction::RegistrySuspended,
-        NamespaceState::Pending => AuditAction::RegistryReopened,
-    };
-    let organization = organization.id;
+    let (organization, tier) = (organization.id, organization.trust_tier);
     let mut conn = state.pool.get().await?;
     transaction(&mut conn, async |conn| -> Result<RegistryNamespace, Problem> {
+        if new == NamespaceState::Verified {
+            demand_proof(conn, tier, id).await?;
+        }
         let changed = registries::set_state(conn, organization, id, new).await?.map_err(|_| taken())?;
         namespace_proofs::decided(conn, &changed, identity.actor()).await?;
         let entry = Entry {
@@ -175,4 +179,15 @@ async fn set_state(
         Ok(changed)
     })
     .await
+}
+
+/// A person approves without a proof only where the policy leaves it to people.
+async fn demand_proof(conn: &mut Connection, tier: TrustTier, id: RegistryNamespaceId) -> Result<(), Problem> {
+    let is_demanded = store_settings::policy(conn).await?.namespaces.of(tier).is_for_approval();
+    if is_demanded && !namespace_proofs::get(conn, id).await?.is_some_and(|proof| proof.is_in_force()) {
+        let detail =
+            format!("the policy demands a proof of namespaces of {tier} organizations before they are approved");
+        return Err(Problem::new(ProblemCode::RegistryProofRequired, detail));
+    }
+    Ok(())
 }

@@ -5,6 +5,7 @@ mod create;
 pub(crate) mod decide;
 pub(crate) mod proof;
 mod read;
+mod refuse;
 mod wire;
 
 pub(crate) fn routes(cfg: &mut utoipa_actix_web::service_config::ServiceConfig) {
@@ -16,6 +17,8 @@ pub(crate) fn routes(cfg: &mut utoipa_actix_web::service_config::ServiceConfig) 
         .service(decide::test)
         .service(decide::approve)
         .service(decide::suspend)
+        .service(refuse::refuse)
+        .service(refuse::reopen)
         .service(proof::challenge)
         .service(proof::read_challenge)
         .service(proof::prove)

@@ -11,7 +11,7 @@ use registry_db::users::Identity;
 use registry_db::{registries, transaction};
 use registry_types::audit::AuditAction;
 use registry_types::ids::{OrganizationId, RegistryNamespaceId};
-use registry_types::namespace_pattern::{CHALLENGE_ANNOTATION, challenge_repository, challenge_tag};
+use registry_types::namespace_pattern::{CHALLENGE_ANNOTATION, NamespaceState, challenge_repository, challenge_tag};
 use serde::Serialize;
 use serde_json::json;
 use utoipa::ToSchema;
@@ -37,6 +37,8 @@ pub(crate) struct ChallengeItem {
     pub(crate) misses: i32,
     /// What the last look found, for people.
     pub(crate) last_result: Option<String>,
+    /// When the last look ended, or a job's claims were last taken.
+    pub(crate) looked_at: Option<DateTime<Utc>>,
 }
 
 impl ChallengeItem {
@@ -49,6 +51,7 @@ impl ChallengeItem {
             proven_at: proof.proven_at,
             misses: proof.misses,
             last_result: proof.last_result,
+            looked_at: proof.looked_at,
         }
     }
 }
@@ -58,14 +61,16 @@ impl ChallengeItem {
 pub(crate) struct HoldingItem {
     pub(crate) pattern: String,
     pub(crate) at: DateTime<Utc>,
-    /// `verified` or `suspended`.
+    /// `pending`, `verified`, `suspended` or `refused`.
     pub(crate) state: &'static str,
-    /// `person`, `challenge` or `proof_lost`.
+    /// `person`, `challenge`, `claims` or `proof_lost`.
     pub(crate) how: &'static str,
     /// As in the audit log.
     pub(crate) actor: String,
-    /// Digest of the manifest that proved it.
+    /// What proved it: the digest of the manifest that held the challenge, or issuer, owner and publish token of the job.
     pub(crate) evidence: Option<String>,
+    /// Why a person refused it, or what was found instead of the proof.
+    pub(crate) reason: Option<String>,
 }
 
 impl From<Holding> for HoldingItem {
@@ -77,6 +82,7 @@ impl From<Holding> for HoldingItem {
             how: holding.how.as_str(),
             actor: holding.actor,
             evidence: holding.evidence,
+            reason: holding.reason,
         }
     }
 }
@@ -130,6 +136,16 @@ pub(crate) async fn challenge_as(
     .await
 }
 
+/// No proof lifts what a person decided, and a worker does not look for one.
+fn demand_undecided(namespace: &RegistryNamespace, proof: &Proof) -> Result<(), Problem> {
+    let conflict = |detail: &str| Err(Problem::new(ProblemCode::Conflict, detail));
+    match namespace.state {
+        NamespaceState::Refused => conflict("the claim was refused; ask for it anew first"),
+        NamespaceState::Suspended if !proof.is_lost => conflict("a person has suspended it; only a person lifts that"),
+        NamespaceState::Suspended | NamespaceState::Pending | NamespaceState::Verified => Ok(()),
+    }
+}
+
 fn no_challenge() -> Problem {
     Problem::new(ProblemCode::Conflict, "ask for a challenge first, and push it")
 }
@@ -166,7 +182,7 @@ pub(crate) async fn read_challenge(
     params(("org" = String, Path, description = "Id or slug"), ("id" = Uuid, Path)),
     responses(
         (status = 202, description = "Accepted; look at the namespace's `state` and its history"),
-        (status = 409, description = "`CONFLICT`: nobody asked for a challenge", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 409, description = "`CONFLICT`: nobody asked for a challenge, or a person has suspended or refused the namespace", body = ProblemBody, content_type = "application/problem+json"),
         Problems
     ),
     security(("bearer" = []), ("api_key" = []))
@@ -195,9 +211,8 @@ pub(crate) async fn prove_as(
     let mut conn = state.pool.get().await?;
     transaction(&mut conn, async |conn| -> Result<(), Problem> {
         let namespace = registries::get(conn, organization.id, id).await?;
-        if namespace_proofs::get(conn, id).await?.is_none() {
-            return Err(no_challenge());
-        }
+        let proof = namespace_proofs::get(conn, id).await?.ok_or_else(no_challenge)?;
+        demand_undecided(&namespace, &proof)?;
         Ok(namespace_proofs::request(conn, &namespace, Some(request_id)).await?)
     })
     .await

@@ -79,8 +79,10 @@ pub(super) struct RegistryItem {
     provider: &'static str,
     #[schema(example = "ghcr.io/my-org/*")]
     pattern: String,
-    /// `pending`, `verified` or `suspended`.
+    /// `pending`, `verified`, `suspended` or `refused`.
     state: &'static str,
+    /// Why it was refused.
+    refusal: Option<String>,
     #[schema(value_type = Object)]
     signature_policy: SignaturePolicy,
     has_credential: bool,
@@ -101,6 +103,7 @@ impl From<RegistryNamespace> for RegistryItem {
             provider: namespace.provider.as_str(),
             pattern: namespace.pattern.to_string(),
             state: namespace.state.as_str(),
+            refusal: namespace.refusal,
             signature_policy: namespace.signature_policy,
             has_credential: namespace.has_credential,
             confirmed_token_hosts: namespace.confirmed_token_hosts.iter().map(RegistryHost::to_string).collect(),

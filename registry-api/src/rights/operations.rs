@@ -119,6 +119,8 @@ operations! {
     ChangeRegistry changeRegistry => ADMIN;
     ApproveRegistry approveRegistry => SUPERUSER;
     SuspendRegistry suspendRegistry => SUPERUSER;
+    RefuseRegistry refuseRegistry => SUPERUSER;
+    ReopenRegistry reopenRegistry => ADMIN;
     TestRegistry testRegistry => ADMIN;
     ChallengeRegistry challengeRegistry => ADMIN;
     GetRegistryChallenge getRegistryChallenge => ADMIN;

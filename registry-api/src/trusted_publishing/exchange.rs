@@ -17,6 +17,7 @@ use utoipa::ToSchema;
 
 use super::identity_token::{IdentityToken, Invalid, VerifiedToken};
 use super::keys::signing_key;
+use super::ownership::Owned;
 use crate::auth::tokens::{self, TokenKind};
 use crate::limits::client_address;
 use crate::problem::{Problem, ProblemBody, ProblemCode, Problems};
@@ -67,7 +68,8 @@ pub(crate) async fn audience(state: web::Data<AppState>) -> Result<web::Json<Aud
 
 /// Exchange a job's identity token for the right to publish
 ///
-/// For jobs of GitHub Actions and GitLab CI that an administrator bound to the package. An identity token counts once.
+/// For jobs of GitHub Actions and GitLab CI that an administrator bound to the package. An identity token counts once. It also
+/// proves the organization's registry namespaces that lie below the job's owner on the provider's own registry.
 #[utoipa::path(
     tag = "trusted publishing",
     operation_id = "exchangeIdentityToken",
@@ -99,7 +101,7 @@ pub(crate) async fn exchange(
     let mut conn = state.pool.get().await?;
     let organization = find(&mut conn, &body.organization).await?.ok_or_else(refused)?;
     let secret = tokens::generate(TokenKind::Publish)?;
-    let claims = evidence(&token.claims);
+    let (claims, owned) = (evidence(&token.claims), job.as_ref().ok().and_then(|job| Owned::of(trusted, job)));
     let new = NewPublishToken {
         organization: organization.id,
         package: &body.package,
@@ -110,6 +112,9 @@ pub(crate) async fn exchange(
     let address = client_address(&request, &state.trusted_proxies);
     let exchanged = transaction(&mut conn, async |conn| -> Result<_, Problem> {
         let exchanged = trusted_publishers::exchange(conn, &asked, &new).await?;
+        if let (Ok(exchanged), Some(owned)) = (&exchanged, &owned) {
+            owned.prove(conn, new.organization, exchanged, address).await?;
+        }
         if let Some(entry) = audit_entry(&exchanged, &new, address) {
             audit::append(conn, entry).await?;
         }

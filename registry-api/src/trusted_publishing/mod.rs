@@ -4,6 +4,7 @@
 mod exchange;
 mod identity_token;
 mod keys;
+mod ownership;
 pub(crate) mod publishers;
 pub(crate) mod tokens;
 pub(crate) mod wire;

@@ -202,6 +202,7 @@ impl House<'_> {
             Operation::AddTrustedPublisher => trusted_publisher(&name),
             Operation::CreateApiKey => json!({"label": name}),
             Operation::CreateRegistry => json!({"pattern": format!("ghcr.io/{}-{name}/*", self.slug)}),
+            Operation::RefuseRegistry => json!({"reason": "whose is it?"}),
             Operation::ChangeRegistry => json!({"credential": null}),
             Operation::PublishModule | Operation::PublishModuleByApiKey => json!({
                 "imageRef": format!("ghcr.io/{}/{name}:1", self.slug), "manifest": module_manifest(&name, "1.0.0"), "orgId": self.id,

@@ -87,8 +87,11 @@ impl Scene {
 }
 
 fn policy(github: &IdentityProvider, gitlab: &IdentityProvider) -> Policy {
-    let trusted =
-        |provider, issuer: &IdentityProvider| TrustedIssuer { provider, issuer: issuer.issuer().parse().unwrap() };
+    let trusted = |provider, issuer: &IdentityProvider| TrustedIssuer {
+        provider,
+        issuer: issuer.issuer().parse().unwrap(),
+        registry: None,
+    };
     let issuers = vec![trusted(CiProvider::GitHub, github), trusted(CiProvider::GitLab, gitlab)];
     let trusted_publishing = TrustedPublishingPolicy { issuers, ..TrustedPublishingPolicy::default() };
     Policy { trusted_publishing, ..unsigned_policy() }

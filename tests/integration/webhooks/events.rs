@@ -111,8 +111,16 @@ async fn reviews_withdrawals_and_namespaces_are_told() {
     }
     scene.acme.admin.patch(&registry, json!({"credential": null})).await.expect(200);
     receiver.event("registry.changed").await;
-    assert_eq!(scene.acme.admin.delete(&registry).await.status, 204);
+    assert_eq!(scene.store.root.delete(&registry).await.status, 204);
     receiver.event("registry.removed").await;
+
+    let claim = scene.acme.admin.post("/v1/orgs/acme/registries", json!({"pattern": "ghcr.io/other/*"})).await;
+    let claim = format!("/v1/orgs/acme/registries/{}", text(&claim.expect(201)["id"]));
+    scene.store.root.post(&format!("{claim}/refuse"), json!({"reason": "not yours"})).await.expect(200);
+    let refused = json!({"pattern": "ghcr.io/other/*", "reason": "not yours"});
+    assert_eq!(receiver.event("registry.refused").await["data"], refused);
+    scene.acme.admin.post(&format!("{claim}/reopen"), json!({})).await.expect(200);
+    receiver.event("registry.reopened").await;
     assert_whole(&receiver.received().iter().map(|received| received.event()).collect::<Vec<_>>());
 }
 

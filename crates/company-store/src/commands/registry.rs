@@ -12,8 +12,9 @@ use crate::client::Client;
 use crate::exit::{CommandError, Exit};
 use crate::output::{Output, outln, table, text};
 
-/// How long `registry test` waits for the worker.
-const TEST_WAIT: Duration = Duration::from_secs(90);
+/// How long a command waits for the worker.
+const WAIT: Duration = Duration::from_secs(90);
+const GLANCE: Duration = Duration::from_millis(300);
 
 #[derive(Debug, Subcommand)]
 pub enum RegistryCommand {
@@ -29,14 +30,18 @@ pub enum RegistryCommand {
     Test(IdArgs),
     /// Ask for a challenge to prove the namespace with; an earlier one no longer counts.
     Challenge(IdArgs),
-    /// Let the worker look for the pushed challenge.
-    Prove(IdArgs),
+    /// Let the worker look for the pushed challenge, and say what it found.
+    Prove(ProveArgs),
     /// Say who held the namespace, since when and by what.
     History(IdArgs),
     /// Superuser: accept a pending namespace.
     Approve(IdArgs),
     /// Superuser: stop publishing from a namespace.
     Suspend(IdArgs),
+    /// Superuser: refuse the claim of a pending namespace.
+    Refuse(RefuseArgs),
+    /// Ask anew for a namespace whose claim was refused.
+    Reopen(IdArgs),
     /// Remove a namespace; what was published stays.
     Remove(IdArgs),
 }
@@ -85,6 +90,22 @@ pub struct IdArgs {
     pub id: String,
 }
 
+#[derive(Debug, Args)]
+pub struct ProveArgs {
+    pub id: String,
+    /// Do not stay until the worker has looked.
+    #[arg(long)]
+    pub no_wait: bool,
+}
+
+#[derive(Debug, Args)]
+pub struct RefuseArgs {
+    pub id: String,
+    /// What the organization is told.
+    #[arg(long)]
+    pub reason: String,
+}
+
 /// # Errors
 /// What the store refuses, or why it cannot be asked.
 pub async fn run(global: &Global, output: Output, command: RegistryCommand) -> Result<Exit, CommandError> {
@@ -104,13 +125,7 @@ pub async fn run(global: &Global, output: Output, command: RegistryCommand) -> R
             let challenge = client.post(&format!("{base}/{}/challenge", args.id), &json!({})).await?;
             output.show(&challenge, print_challenge)?;
         }
-        RegistryCommand::Prove(args) => {
-            client.post(&format!("{base}/{}/prove", args.id), &json!({})).await?;
-            let challenge = client.get(&format!("{base}/{}/challenge", args.id)).await?;
-            output.show(&challenge, |_| {
-                outln!("A worker looks for it; see `company-store registry show {}`.", args.id)
-            })?;
-        }
+        RegistryCommand::Prove(args) => return prove(&mut client, output, &base, &args).await,
         RegistryCommand::History(args) => history(&mut client, output, &base, &args.id).await?,
         RegistryCommand::Approve(args) => {
             let namespace = client.post(&format!("{base}/{}/approve", args.id), &json!({})).await?;
@@ -118,6 +133,15 @@ pub async fn run(global: &Global, output: Output, command: RegistryCommand) -> R
         }
         RegistryCommand::Suspend(args) => {
             let namespace = client.post(&format!("{base}/{}/suspend", args.id), &json!({})).await?;
+            output.show(&namespace, print_one)?;
+        }
+        RegistryCommand::Refuse(args) => {
+            let refusal = json!({ "reason": args.reason });
+            let namespace = client.post(&format!("{base}/{}/refuse", args.id), &refusal).await?;
+            output.show(&namespace, print_one)?;
+        }
+        RegistryCommand::Reopen(args) => {
+            let namespace = client.post(&format!("{base}/{}/reopen", args.id), &json!({})).await?;
             output.show(&namespace, print_one)?;
         }
         RegistryCommand::Remove(args) => {
@@ -150,10 +174,10 @@ fn print_challenge(challenge: &Value) {
 async fn history(client: &mut Client, output: Output, base: &str, id: &str) -> Result<(), CommandError> {
     let history = client.get(&format!("{base}/{id}/history?limit=200")).await?;
     output.show(&history, |history| {
-        let fields = ["/at", "/state", "/how", "/actor", "/evidence"];
+        let fields = ["/at", "/state", "/how", "/actor", "/evidence", "/reason"];
         let row = |holding: &Value| fields.iter().map(|field| text(holding, field).to_owned()).collect();
         let rows: Vec<_> = history["items"].as_array().into_iter().flatten().map(row).collect();
-        table(&["AT", "STATE", "HOW", "ACTOR", "EVIDENCE"], &rows);
+        table(&["AT", "STATE", "HOW", "ACTOR", "EVIDENCE", "REASON"], &rows);
     })
 }
 
@@ -188,23 +212,55 @@ async fn test(client: &mut Client, output: Output, base: &str, id: &str) -> Resu
     let path = format!("{base}/{id}");
     let before = client.get(&path).await?["last_tested_at"].clone();
     client.post(&format!("{path}/test"), &json!({})).await?;
-    let spinner = output.spinner("The worker is trying the namespace");
+    let waiting = "The worker is trying the namespace";
+    let namespace = changed(client, output, &path, "last_tested_at", &before, waiting).await?;
+    output.show(&namespace, print_one)?;
+    let reachable = namespace["last_test"]["reachable"] == true;
+    Ok(if reachable { Exit::Success } else { Exit::Failure })
+}
+
+async fn prove(client: &mut Client, output: Output, base: &str, args: &ProveArgs) -> Result<Exit, CommandError> {
+    let (namespace, challenge) = (format!("{base}/{}", args.id), format!("{base}/{}/challenge", args.id));
+    let before = client.get(&challenge).await?;
+    client.post(&format!("{namespace}/prove"), &json!({})).await?;
+    if args.no_wait {
+        output.show(&before, |_| {
+            outln!("A worker looks for it; see `company-store registry show {}`.", args.id);
+        })?;
+        return Ok(Exit::Success);
+    }
+    let waiting = "The worker is looking for the challenge";
+    let after = changed(client, output, &challenge, "looked_at", &before["looked_at"], waiting).await?;
+    let is_proven = after["proven_at"] != before["proven_at"];
+    let namespace = client.get(&namespace).await?;
+    output.show(&after, |after| {
+        outln!("{}  {}", text(&namespace, "/pattern"), text(&namespace, "/state"));
+        outln!("  {}: {}", if is_proven { "proven" } else { "not proven" }, text(after, "/last_result"));
+    })?;
+    Ok(if is_proven { Exit::Success } else { Exit::Failure })
+}
+
+/// What lies at `path` once a worker has changed this member of it.
+async fn changed(
+    client: &mut Client,
+    output: Output,
+    path: &str,
+    member: &str,
+    before: &Value,
+    waiting: &'static str,
+) -> Result<Value, CommandError> {
+    let spinner = output.spinner(waiting);
     let started = Instant::now();
-    while started.elapsed() < TEST_WAIT {
-        let namespace = client.get(&path).await?;
-        if namespace["last_tested_at"] != before {
+    while started.elapsed() < WAIT {
+        let now = client.get(path).await?;
+        if now[member] != *before {
             spinner.finish_and_clear();
-            output.show(&namespace, print_one)?;
-            let reachable = namespace["last_test"]["reachable"] == true;
-            return Ok(if reachable { Exit::Success } else { Exit::Failure });
+            return Ok(now);
         }
-        tokio::time::sleep(Duration::from_millis(300)).await;
+        tokio::time::sleep(GLANCE).await;
     }
     spinner.finish_and_clear();
-    Err(CommandError::Usage(format!(
-        "the worker has not tried the namespace within {} seconds; is one running?",
-        TEST_WAIT.as_secs()
-    )))
+    Err(CommandError::Usage(format!("no worker has done it within {} seconds; is one running?", WAIT.as_secs())))
 }
 
 impl ChangeArgs {
@@ -233,6 +289,9 @@ fn read(file: &Path) -> Result<String, CommandError> {
 
 fn print_one(namespace: &Value) {
     outln!("{}  {}", text(namespace, "/pattern"), text(namespace, "/state"));
+    if namespace["refusal"].is_string() {
+        outln!("  refused     {}", text(namespace, "/refusal"));
+    }
     outln!("  id          {}", text(namespace, "/id"));
     outln!("  provider    {}", text(namespace, "/provider"));
     outln!("  signatures  {}", text(namespace, "/signature_policy/mode"));
