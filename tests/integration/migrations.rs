@@ -54,6 +54,44 @@ async fn every_constraint_has_a_name_that_somebody_chose() {
     assert_eq!(numbered, [], "Postgres numbers constraints that it had to name itself");
 }
 
+/// A namespace that somebody decided about before there was a history has one line of it: that a person did, and when.
+#[tokio::test]
+async fn the_history_of_namespaces_begins_with_what_stood_before_it() {
+    const HISTORY: &str = "2026-11-22-000051_namespace_proofs";
+    let database = Database::create().await;
+    registry_db::revert_all(database.url()).await.unwrap();
+    let sql = database.connect().await;
+    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../migrations");
+    let mut migrations: Vec<_> = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
+    migrations.sort();
+    let (before, from) = migrations.split_at(migrations.iter().position(|path| path.ends_with(HISTORY)).unwrap());
+    for migration in before {
+        sql.batch_execute(&std::fs::read_to_string(migration.join("up.sql")).unwrap()).await.unwrap();
+    }
+    sql.batch_execute(
+        "INSERT INTO organizations (id, slug, display_name, trust_tier)
+            VALUES ('00000000-0000-0000-0000-000000000001', 'acme', 'Acme', 'verified');
+         INSERT INTO users (id, email, password_hash)
+            VALUES ('00000000-0000-0000-0000-000000000002', 'admin@acme.example.org', '');
+         INSERT INTO registry_namespaces (id, organization_id, provider, host, path, is_wildcard, state, created_by, updated_at)
+            SELECT gen_random_uuid(), '00000000-0000-0000-0000-000000000001', 'generic', 'ghcr.io', path, is_wildcard, state,
+                '00000000-0000-0000-0000-000000000002', '2026-10-01T12:00:00Z'
+            FROM (VALUES ('acme', true, 'verified'), ('acme/app', false, 'suspended'), ('acme/new', true, 'pending'))
+                earlier (path, is_wildcard, state);",
+    )
+    .await
+    .unwrap();
+    for migration in from {
+        sql.batch_execute(&std::fs::read_to_string(migration.join("up.sql")).unwrap()).await.unwrap();
+    }
+    let history =
+        "SELECT format('%s %s %s %s %s %s', h.pattern, h.state, h.how, h.actor, h.at = n.updated_at, h.reason)
+                   FROM namespace_history h JOIN registry_namespaces n ON n.id = h.namespace_id ORDER BY h.pattern";
+    let rows = sql.query(history, &[]).await.unwrap();
+    let history: Vec<String> = rows.iter().map(|row| row.get(0)).collect();
+    assert_eq!(history, ["ghcr.io/acme/* verified person system t ", "ghcr.io/acme/app suspended person system t "]);
+}
+
 #[tokio::test]
 async fn diesels_tables_are_those_of_the_database() {
     let database = Database::create().await;

@@ -107,10 +107,15 @@ async fn a_job_of_the_owner_proves_what_lies_below_the_owner_s_name_and_the_hist
         forge.scene.claim(acme, "acme/app").await,
         forge.scene.claim(acme, "acme/app/*").await,
     ];
+    // Of this one nobody has asked for a challenge.
+    let plain = json!({"pattern": format!("{}/acme/plain/*", forge.scene.registry.address.host)});
+    let plain = acme.admin.post("/v1/orgs/acme/registries", plain).await.expect(201);
     forge.scene.dry_run(acme).await.expect_problem(403, "REGISTRY_UNAUTHORIZED");
     // Providers tell apart no case; registries know lower case only.
     forge.exchange(acme, "Acme", 65).await.expect(200);
     assert_eq!(states(&claims).await, ["verified"; 3]);
+    let plain = format!("/v1/orgs/acme/registries/{}", text(&plain["id"]));
+    assert_eq!(acme.admin.get(&plain).await.expect(200)["state"], "verified");
     forge.scene.dry_run(acme).await.expect(200);
     told::assert_all_is_told(&forge.scene.store.database).await;
 
@@ -127,7 +132,7 @@ async fn a_job_of_the_owner_proves_what_lies_below_the_owner_s_name_and_the_hist
     let log = acme.admin.get(&format!("/v1/audit?org=acme&subject={token}")).await.expect(200);
     assert_eq!(log["items"][0]["details"]["claims"]["repository_owner_id"], "65");
     let approved = acme.admin.get("/v1/audit?org=acme&action=registry.approved").await.expect(200);
-    assert_eq!(approved["items"].as_array().unwrap().len(), 3);
+    assert_eq!(approved["items"].as_array().unwrap().len(), 4);
     assert_eq!(approved["items"][0]["details"]["how"], "claims");
 }
 
