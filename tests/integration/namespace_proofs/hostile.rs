@@ -76,7 +76,7 @@ async fn no_answer_but_the_nonce_in_its_annotation_proves_anything() {
         ("in the body only", |_, nonce| answer(&manifest(&json!({"nonce": nonce}))), "has no annotation"),
         ("as no JSON", |name, nonce| Reply::new(200, format!("{name}={nonce}")).header("Content-Type", MANIFEST), ""),
         ("as a page", |_, _| Reply::html(200), ""),
-        ("without end", |_, _| Reply::endless(200), "IMAGE_TOO_LARGE"),
+        ("without end", |_, _| Reply::endless(200), "IMAGE_LIMIT_EXCEEDED"),
         ("refused", |_, _| Reply::error(403, "DENIED"), "REGISTRY_ACCESS_DENIED"),
         ("sent to metadata", |_, _| Reply::redirect("http://169.254.169.254/latest/"), "REGISTRY_HOST_FORBIDDEN"),
         ("sent to a private address", |_, _| Reply::redirect("https://10.0.0.1/v2/"), "REGISTRY_HOST_FORBIDDEN"),
