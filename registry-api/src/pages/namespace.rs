@@ -19,6 +19,7 @@ use crate::paging::PageQuery;
 use crate::problem::Problem;
 use crate::registries::decide::{approve_as, suspend_as, test_as};
 use crate::registries::proof::{ChallengeItem, HoldingItem, challenge_as, history_page, prove_as};
+use crate::registries::refuse::{refuse_as, reopen_as};
 use crate::request::RequestId;
 use crate::rights::{Authenticated, MaybeAuthenticated, MemberOrganization, Operation};
 use crate::state::AppState;
@@ -45,19 +46,23 @@ struct Rights {
     test: bool,
     approve: bool,
     suspend: bool,
+    refuse: bool,
+    reopen: bool,
 }
 
 impl Rights {
     fn new(identity: &Identity, organization: &MemberOrganization, state: NamespaceState) -> Self {
         let may = |operation: Operation| operation.demand(identity, organization).is_ok();
-        let is_suspended = state == NamespaceState::Suspended;
+        let is_open = matches!(state, NamespaceState::Pending | NamespaceState::Verified);
         Self {
             sees_challenge: may(Operation::GetRegistryChallenge),
             challenge: may(Operation::ChallengeRegistry),
             prove: may(Operation::ProveRegistry),
-            test: !is_suspended && may(Operation::TestRegistry),
+            test: is_open && may(Operation::TestRegistry),
             approve: state != NamespaceState::Verified && may(Operation::ApproveRegistry),
-            suspend: !is_suspended && may(Operation::SuspendRegistry),
+            suspend: state == NamespaceState::Verified && may(Operation::SuspendRegistry),
+            refuse: state == NamespaceState::Pending && may(Operation::RefuseRegistry),
+            reopen: state == NamespaceState::Refused && may(Operation::ReopenRegistry),
         }
     }
 }
@@ -90,6 +95,7 @@ struct HoldingView {
     how: String,
     actor: String,
     evidence: Option<String>,
+    reason: Option<String>,
 }
 
 impl From<HoldingItem> for HoldingView {
@@ -100,6 +106,7 @@ impl From<HoldingItem> for HoldingView {
             how: text::words(holding.how),
             actor: holding.actor,
             evidence: holding.evidence,
+            reason: holding.reason,
         }
     }
 }
@@ -147,11 +154,16 @@ enum Button {
     Test,
     Approve,
     Suspend,
+    Refuse,
+    Reopen,
 }
 
 #[derive(Deserialize)]
 struct NamespaceForm {
     choice: Button,
+    /// Of a refusal.
+    #[serde(default)]
+    reason: String,
 }
 
 #[post("/registries/{org}/{id}")]
@@ -165,12 +177,15 @@ pub(super) async fn decide(
     let (org, id) = path.into_inner();
     let organization = named(&state, &identity, &org).await?;
     let (key, request_id) = (RegistryNamespaceId(id), request_id.into_inner());
-    match form.into_inner().choice {
+    let NamespaceForm { choice, reason } = form.into_inner();
+    match choice {
         Button::Challenge => drop(challenge_as(&state, &identity, &organization, key).await?),
         Button::Prove => prove_as(&state, &identity, &organization, request_id, key).await?,
         Button::Test => drop(test_as(&state, &identity, &organization, request_id, key).await?),
         Button::Approve => drop(approve_as(&state, &identity, &organization, key).await?),
         Button::Suspend => drop(suspend_as(&state, &identity, &organization, key).await?),
+        Button::Refuse => drop(refuse_as(&state, &identity, &organization, key, &reason).await?),
+        Button::Reopen => drop(reopen_as(&state, &identity, &organization, key).await?),
     }
     Ok(see_other(&format!("/registries/{}/{id}", organization.slug)))
 }

@@ -5,7 +5,7 @@ mod create;
 pub(crate) mod decide;
 pub(crate) mod proof;
 mod read;
-mod refuse;
+pub(crate) mod refuse;
 mod wire;
 
 pub(crate) fn routes(cfg: &mut utoipa_actix_web::service_config::ServiceConfig) {

@@ -3,6 +3,7 @@
 use actix_web::{post, web};
 use registry_db::audit::{self, Entry};
 use registry_db::registries::{self, NotPending, RegistryNamespace};
+use registry_db::users::Identity;
 use registry_db::{Connection, namespace_proofs, transaction};
 use registry_types::audit::AuditAction;
 use registry_types::ids::RegistryNamespaceId;
@@ -14,7 +15,7 @@ use uuid::Uuid;
 
 use super::wire::{RegistryItem, taken};
 use crate::problem::{Problem, ProblemBody, ProblemCode, Problems};
-use crate::rights::Member;
+use crate::rights::{Member, MemberOrganization, Operation};
 use crate::state::AppState;
 
 const MAX_REASON: usize = 1000;
@@ -50,20 +51,32 @@ pub(crate) async fn refuse(
     body: web::Json<Refusal>,
 ) -> Result<web::Json<RegistryItem>, Problem> {
     let id = RegistryNamespaceId(path.into_inner().1);
-    let reason = body.reason.trim();
+    refuse_as(&state, &member.identity, &member.organization, id, &body.reason).await.map(|now| web::Json(now.into()))
+}
+
+/// [`refuse`], for a caller who was let in otherwise.
+pub(crate) async fn refuse_as(
+    state: &AppState,
+    identity: &Identity,
+    organization: &MemberOrganization,
+    id: RegistryNamespaceId,
+    reason: &str,
+) -> Result<RegistryNamespace, Problem> {
+    Operation::RefuseRegistry.demand(identity, organization)?;
+    let reason = reason.trim();
     if !(1..=MAX_REASON).contains(&reason.chars().count()) {
         return Err(Problem::bad_request(format!("reason must have 1 to {MAX_REASON} characters")));
     }
     let mut conn = state.pool.get().await?;
-    let refused = transaction(&mut conn, async |conn| -> Result<_, Problem> {
-        let refused = registries::refuse(conn, member.organization.id, id, reason).await?;
+    transaction(&mut conn, async |conn| -> Result<_, Problem> {
+        let refused = registries::refuse(conn, organization.id, id, reason).await?;
         let refused = refused.map_err(|NotPending| {
             Problem::new(ProblemCode::Conflict, "only a claim that waits is refused; suspend what is verified")
         })?;
-        write_down(conn, &member, &refused, AuditAction::RegistryRefused).await?;
+        write_down(conn, identity, &refused, AuditAction::RegistryRefused).await?;
         Ok(refused)
-    });
-    Ok(web::Json(refused.await?.into()))
+    })
+    .await
 }
 
 /// Ask anew for a namespace that was refused (admin)
@@ -87,9 +100,20 @@ pub(crate) async fn reopen(
     path: web::Path<(String, Uuid)>,
 ) -> Result<web::Json<RegistryItem>, Problem> {
     let id = RegistryNamespaceId(path.into_inner().1);
-    let organization = member.organization.id;
+    reopen_as(&state, &member.identity, &member.organization, id).await.map(|now| web::Json(now.into()))
+}
+
+/// [`reopen`], for a caller who was let in otherwise.
+pub(crate) async fn reopen_as(
+    state: &AppState,
+    identity: &Identity,
+    organization: &MemberOrganization,
+    id: RegistryNamespaceId,
+) -> Result<RegistryNamespace, Problem> {
+    Operation::ReopenRegistry.demand(identity, organization)?;
+    let organization = organization.id;
     let mut conn = state.pool.get().await?;
-    let reopened = transaction(&mut conn, async |conn| -> Result<_, Problem> {
+    transaction(&mut conn, async |conn| -> Result<_, Problem> {
         let current = registries::lock(conn, id).await?.filter(|found| found.organization == organization);
         let current = current.ok_or(registry_db::DbError::NotFound)?;
         if current.state != NamespaceState::Refused {
@@ -97,20 +121,20 @@ pub(crate) async fn reopen(
         }
         let pending = NamespaceState::Pending;
         let reopened = registries::set_state(conn, organization, id, pending).await?.map_err(|_| taken())?;
-        write_down(conn, &member, &reopened, AuditAction::RegistryReopened).await?;
+        write_down(conn, identity, &reopened, AuditAction::RegistryReopened).await?;
         Ok(reopened)
-    });
-    Ok(web::Json(reopened.await?.into()))
+    })
+    .await
 }
 
 /// In the namespace's history, and in the audit log.
 async fn write_down(
     conn: &mut Connection,
-    member: &Member,
+    identity: &Identity,
     namespace: &RegistryNamespace,
     action: AuditAction,
 ) -> Result<(), Problem> {
-    let actor = member.identity.actor();
+    let actor = identity.actor();
     namespace_proofs::decided(conn, namespace, actor).await?;
     let entry = Entry {
         organization: Some(namespace.organization),
