@@ -104,7 +104,7 @@ async fn superusers_refuse_approve_and_suspend_a_namespace_on_its_page() {
     browser.log_in("developer@acme.example.org", "/").await;
     let page = browser.page(&place, 200).await;
     assert!(!page.contains("Nonce") && !page.contains("name=\"choice\""), "{page}");
-    for choice in ["challenge", "prove", "test", "approve", "suspend"] {
+    for choice in ["challenge", "prove", "test", "approve", "suspend", "refuse", "reopen"] {
         assert_eq!(browser.post(&place, &[("choice", choice)], "same-origin").await.status, 403, "{choice}");
     }
     browser.log_in("admin@other.example.org", "/").await;
@@ -116,16 +116,20 @@ async fn superusers_refuse_approve_and_suspend_a_namespace_on_its_page() {
     let page = browser.page(&place, 200).await;
     assert!(page.contains(">Refuse<") && page.contains(">Approve<"), "{page}");
     assert_eq!(browser.post(&place, &[("choice", "approve")], "cross-site").await.status, 403);
+    assert_eq!(browser.post(&place, &[("choice", "refuse")], "same-origin").await.status, 400, "without a reason");
     for (choice, expected, button) in [
-        ("suspend", "suspended", ">Approve<"),
+        ("refuse", "refused", ">Ask for it anew<"),
+        ("reopen", "pending", ">Refuse<"),
         ("approve", "verified", ">Suspend<"),
         ("suspend", "suspended", ">Approve<"),
     ] {
-        assert_eq!(browser.post(&place, &[("choice", choice)], "same-origin").await.status, 303);
+        let form = [("choice", choice), ("reason", "<whose> is it?")];
+        assert_eq!(browser.post(&place, &form, "same-origin").await.status, 303);
         assert_eq!(state().await, expected);
         assert!(browser.page(&place, 200).await.contains(button), "{button}");
     }
     let page = browser.page(&place, 200).await;
-    assert_eq!(page.matches("data-label=\"State\"").count(), 3, "{page}");
+    assert_eq!(page.matches("data-label=\"State\"").count(), 4, "{page}");
     assert!(page.contains("data-label=\"By\">person<"), "{page}");
+    assert!(page.contains("whose&#62; is it?"), "{page}");
 }
