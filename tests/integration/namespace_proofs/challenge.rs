@@ -4,6 +4,7 @@ use chrono::TimeDelta;
 use serde_json::{Value, json};
 use store_tests::clock;
 use store_tests::store::text;
+use store_tests::told;
 
 use super::scene::{Scene, looked};
 use crate::commands::Program;
@@ -26,6 +27,7 @@ async fn a_pushed_challenge_proves_the_namespace_and_stands_in_its_history() {
         );
         assert!(text(&history[0]["evidence"]).starts_with("sha256:"));
     }
+    told::assert_all_is_told(&scene.store.database).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -49,6 +51,7 @@ async fn neither_another_s_nonce_nor_an_earlier_one_nor_none_proves_anything() {
     // The right to ask is an administrator's, in the own organization.
     scene.acme.developer.post(&format!("{}/challenge", claim.path), json!({})).await.expect_problem(403, "FORBIDDEN");
     other.admin.get(&format!("{}/challenge", claim.path)).await.expect_problem(404, "NOT_FOUND");
+    told::assert_all_is_told(&scene.store.database).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

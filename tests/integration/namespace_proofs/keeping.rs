@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 use store_tests::image::Image;
 use store_tests::object_server::interop_tool;
 use store_tests::store::{Store, module_manifest, text};
+use store_tests::told;
 
 use super::scene::Scene;
 use crate::commands::Program;
@@ -40,6 +41,7 @@ async fn a_lost_proof_changes_nothing_active() {
     let next = module_manifest("app", "1.1.0");
     scene.acme.publish(&next, &image).await.expect_problem(403, "REGISTRY_PROOF_LOST");
     assert_eq!(seen().await, before);
+    told::assert_all_is_told(&scene.store.database).await;
 }
 
 /// Postgres counts the uses of each index by the very queries that run.
@@ -79,6 +81,7 @@ async fn a_long_history_comes_in_pages_along_its_index() {
     let plan = sql.query(plan, &[&acme.id, &ids[0]]).await.unwrap();
     let plan: String = plan.iter().map(|row| row.get::<_, String>(0) + "\n").collect();
     assert!(plan.contains("namespace_history_namespace_idx") && !plan.contains("Sort"), "{plan}");
+    told::assert_all_is_told(&store.database).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

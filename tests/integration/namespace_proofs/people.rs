@@ -2,6 +2,7 @@
 
 use serde_json::json;
 use store_tests::store::text;
+use store_tests::told;
 
 use super::scene::Scene;
 use crate::commands::Program;
@@ -42,6 +43,7 @@ async fn a_superuser_refuses_a_claim_with_a_reason_and_it_can_be_asked_for_anew(
     root.post(&refuse, json!({"reason": "too late"})).await.expect_problem(409, "CONFLICT");
     let states: Vec<_> = claim.history().await.iter().map(|holding| text(&holding["state"])).collect();
     assert_eq!(states, ["verified", "pending", "refused"]);
+    told::assert_all_is_told(&scene.store.database).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -68,4 +70,5 @@ async fn the_commands_refuse_and_reopen() {
     assert!(admin.refused(&["registry", "refuse", id, "--reason", "mine"]).await.contains("FORBIDDEN"));
     assert_eq!(admin.done(&["registry", "history", id]).await["items"][0]["reason"], "whose is it?");
     assert_eq!(admin.done(&["registry", "reopen", id]).await["state"], "pending");
+    told::assert_all_is_told(&scene.store.database).await;
 }

@@ -3,6 +3,7 @@
 use serde_json::json;
 use store_tests::client::Answer;
 use store_tests::store::{Store, text};
+use store_tests::told;
 use store_tests::webhook_receiver::Reply;
 
 use super::browser::{Browser, HOSTILE, action};
@@ -73,6 +74,7 @@ async fn a_webhook_is_added_tried_paused_and_removed_on_its_page() {
     assert_eq!(scene.webhook(&id).await["enabled"], true);
     assert_eq!(press("remove").await, 303);
     browser.page(&place, 404).await;
+    told::assert_all_is_told(&scene.store.database).await;
 }
 
 #[tokio::test]

@@ -131,7 +131,7 @@ const POLICY: &str = "SELECT value FROM store_settings WHERE key = 'policy' AND 
 const PUBLISH_TOKEN: &str = "SELECT jsonb_build_array(trusted_publisher_id, claims, extract(epoch FROM expires_at), \
     extract(epoch FROM revoked_at)) FROM publish_tokens WHERE id = $2[1]";
 /// The time of the last change stands for the credential, which a new master key seals anew without a change.
-const REGISTRY: &str = "SELECT jsonb_build_array(n.organization_id, n.host, n.path, n.is_wildcard, n.provider, n.state, \
+const REGISTRY: &str = "SELECT jsonb_build_array(n.organization_id, n.host, n.path, n.is_wildcard, n.provider, n.state, n.refusal, \
     n.signature_policy, n.confirmed_token_hosts, n.credential_key_id IS NOT NULL, extract(epoch FROM n.updated_at), \
     encode(sha256(convert_to(p.nonce, 'UTF8')), 'hex')) \
     FROM registry_namespaces n LEFT JOIN namespace_proofs p ON p.namespace_id = n.id WHERE n.id = $2[1]";
