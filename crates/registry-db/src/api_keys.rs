@@ -8,7 +8,7 @@ use registry_types::ids::{ApiKeyId, OrganizationId, UserId};
 use registry_types::names::Email;
 
 use crate::error::stored;
-use crate::packages::{Page, one_more};
+use crate::paging::{Page, one_more};
 use crate::schema::{api_keys, memberships, organizations, users};
 use crate::users::{Credential, Identity, Membership, MembershipColumns, SecretHash, membership};
 use crate::{Connection, DbError, DbResult};

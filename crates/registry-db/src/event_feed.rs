@@ -8,7 +8,7 @@ use registry_types::ids::OrganizationId;
 
 use crate::error::stored;
 use crate::events::StoredEvent;
-use crate::packages::one_more;
+use crate::paging::one_more;
 use crate::schema::events;
 use crate::{Connection, DbResult};
 

@@ -12,7 +12,8 @@ use registry_types::text_enum;
 use registry_types::verdict::Decision;
 
 use crate::error::stored;
-use crate::packages::{Page, Version, one_more};
+use crate::packages::Version;
+use crate::paging::{Page, one_more};
 use crate::schema::{components, findings, version_documents};
 use crate::{Connection, DbError, DbResult, intakes, verdicts};
 

@@ -29,6 +29,7 @@ pub mod namespace_proofs;
 pub mod notifications;
 pub mod organizations;
 pub mod packages;
+pub mod paging;
 mod pool;
 pub mod publish;
 pub mod pull;

@@ -9,7 +9,7 @@ use registry_types::manifest_key::{KeyFingerprint, ManifestKey};
 use registry_types::names::Email;
 
 use crate::error::stored;
-use crate::packages::{Page, one_more};
+use crate::paging::{Page, one_more};
 use crate::schema::{manifest_keys, organizations};
 use crate::{Connection, DbError, DbResult};
 

@@ -10,7 +10,7 @@ use registry_types::package::{PackageFormat, PackageKind, VersionState, Visibili
 use registry_types::rejection_code::RejectionCode;
 
 use crate::error::stored;
-use crate::packages::{Page, one_more};
+use crate::paging::{Page, one_more};
 use crate::schema::versions;
 use crate::{Connection, DbError, DbResult};
 

@@ -8,7 +8,7 @@ use registry_types::names::{Email, OrganizationSlug};
 use registry_types::people::{Role, TrustTier};
 
 use crate::error::stored;
-use crate::packages::{Page, one_more};
+use crate::paging::{Page, one_more};
 use crate::schema::{memberships, organizations, users};
 use crate::{Connection, DbResult};
 

@@ -18,7 +18,7 @@ pub use state::{NotPending, Taken, is_suspended_by_person, lock, lock_on_host, r
 use crate::error::stored;
 use crate::jobs::Lease;
 use crate::key_ring::{Credential, KeyRing, SealContext, Sealed};
-use crate::packages::{Page, one_more};
+use crate::paging::{Page, one_more};
 use crate::schema::registry_namespaces as namespaces;
 use crate::{Connection, DbError, DbResult};
 use state::is_taken;

@@ -16,7 +16,8 @@ use registry_types::package::{PackageFormat, PackageKind};
 use registry_types::people::TrustTier;
 use serde::{Deserialize, Serialize};
 
-use crate::packages::{PACKAGE_COLUMNS, PackageRow, PackageSummary, Page, Viewer, one_more};
+use crate::packages::{PACKAGE_COLUMNS, PackageRow, PackageSummary, Viewer};
+use crate::paging::{Page, one_more};
 use crate::{Connection, DbResult, listing};
 
 /// More words than these do not make a query more precise.

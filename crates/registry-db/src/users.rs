@@ -12,7 +12,7 @@ use registry_types::people::{Role, TrustTier};
 
 use crate::audit::Actor;
 use crate::error::stored;
-use crate::packages::{Page, one_more};
+use crate::paging::{Page, one_more};
 use crate::schema::users;
 use crate::{Connection, DbError, DbResult, sessions};
 

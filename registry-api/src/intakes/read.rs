@@ -3,7 +3,7 @@
 use actix_web::{get, web};
 use chrono::{DateTime, Utc};
 use registry_db::intakes::{self, Intake};
-use registry_db::packages::Page;
+use registry_db::paging::Page;
 use registry_db::users::Identity;
 use registry_db::{Connection, DbError};
 use registry_types::ids::IntakeId;

@@ -4,7 +4,7 @@ use actix_web::{HttpResponse, get, patch, post, web};
 use chrono::{DateTime, Utc};
 use registry_db::audit::{self, Entry};
 use registry_db::organizations::{self, NewOrganization, Organization, OrganizationKey, SLUG_TAKEN};
-use registry_db::packages::Page;
+use registry_db::paging::Page;
 use registry_db::{DbError, transaction};
 use registry_types::audit::AuditAction;
 use registry_types::ids::OrganizationId;

@@ -2,7 +2,8 @@
 
 use actix_web::{get, web};
 use registry_db::organizations::OrganizationKey;
-use registry_db::packages::{Page, Viewer};
+use registry_db::packages::Viewer;
+use registry_db::paging::Page;
 use registry_db::reviews::{self, Filter};
 use registry_db::users::Identity;
 use registry_types::ids::ReviewId;

@@ -1,7 +1,7 @@
 //! Look at waivers.
 
 use actix_web::{get, web};
-use registry_db::packages::Page;
+use registry_db::paging::Page;
 use registry_db::waivers::{self, Filter};
 use registry_types::ids::{OrganizationId, WaiverId};
 use registry_types::names::PackageSlug;

@@ -13,7 +13,7 @@ use serde_json::Value;
 
 use super::read::{AuditEntry, COLUMNS, Row};
 use crate::error::stored;
-use crate::packages::{Page, one_more};
+use crate::paging::{Page, one_more};
 use crate::schema::{audit_checkpoints, audit_entries};
 use crate::{Connection, DbResult};
 

@@ -10,7 +10,7 @@ use serde_json::Value;
 
 use super::Head;
 use crate::error::stored;
-use crate::packages::{Page, one_more};
+use crate::paging::{Page, one_more};
 use crate::schema::audit_entries;
 use crate::{Connection, DbError, DbResult};
 

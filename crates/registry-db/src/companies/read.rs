@@ -10,7 +10,8 @@ use semver::Version;
 use serde_json::{Map, Value};
 
 use crate::error::stored;
-use crate::packages::{Page, Viewer, one_more};
+use crate::packages::Viewer;
+use crate::paging::{Page, one_more};
 use crate::schema::{
     companies, company_activity, company_agents, company_goals, company_issues, company_projects, organizations,
     packages, versions,

@@ -8,7 +8,7 @@ use registry_types::namespace_pattern::{NamespaceState, OwnershipBasis};
 
 use crate::audit::Actor;
 use crate::error::stored;
-use crate::packages::{Page, one_more};
+use crate::paging::{Page, one_more};
 use crate::registries::RegistryNamespace;
 use crate::schema::namespace_history as history;
 use crate::{Connection, DbResult};

@@ -18,7 +18,8 @@ use serde_json::Value;
 
 use crate::advisories::PlanLine;
 use crate::error::stored;
-use crate::packages::{Page, Viewer, one_more};
+use crate::packages::Viewer;
+use crate::paging::{Page, one_more};
 use crate::{Connection, DbError, DbResult};
 
 #[derive(Debug, Clone, PartialEq, Eq)]

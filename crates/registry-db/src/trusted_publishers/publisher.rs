@@ -11,7 +11,7 @@ use registry_types::workload::NumericId;
 
 use crate::clock::store_now;
 use crate::error::stored;
-use crate::packages::{Page, one_more};
+use crate::paging::{Page, one_more};
 use crate::publish::lock_organization;
 use crate::schema::{trusted_publishers as publishers, users};
 use crate::{Connection, DbError, DbResult};

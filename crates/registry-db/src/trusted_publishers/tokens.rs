@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use crate::clock::store_now;
 use crate::error::stored;
-use crate::packages::{Page, one_more};
+use crate::paging::{Page, one_more};
 use crate::schema::{organizations, publish_tokens as tokens, trusted_publishers as publishers, users};
 use crate::users::{Credential, Identity, SecretHash, membership};
 use crate::{Connection, DbResult};

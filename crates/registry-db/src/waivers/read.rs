@@ -12,7 +12,7 @@ use registry_types::waiver::{AdvisoryId, ComponentRange, ComponentVersions, Stat
 use semver::VersionReq;
 
 use crate::error::stored;
-use crate::packages::{Page, one_more};
+use crate::paging::{Page, one_more};
 use crate::schema::{packages, version_waivers, versions, waivers};
 use crate::{Connection, DbError, DbResult};
 

@@ -11,7 +11,7 @@ use registry_types::webhook::{DisabledReason, WebhookUrl};
 use super::Owner;
 use super::secrets::{NewSecret, insert_secret};
 use crate::error::stored;
-use crate::packages::{Page, one_more};
+use crate::paging::{Page, one_more};
 use crate::schema::webhooks;
 use crate::{Connection, DbError, DbResult};
 

@@ -10,7 +10,7 @@ use registry_types::webhook::{DeliveryError, DeliveryState};
 
 use super::deliveries::Attempt;
 use crate::error::stored;
-use crate::packages::{Page, one_more};
+use crate::paging::{Page, one_more};
 use crate::schema::{events, webhook_attempts as attempts_table, webhook_deliveries as deliveries_table};
 use crate::{Connection, DbError, DbResult};
 
