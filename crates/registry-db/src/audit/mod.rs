@@ -21,7 +21,7 @@ pub use subject::Subject;
 
 use crate::schema::audit_entries;
 use crate::users::Credential;
-use crate::{Connection, DbResult, events};
+use crate::{Connection, DbError, DbResult, events};
 
 /// Who acts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -99,7 +99,8 @@ pub async fn append(conn: &mut Connection, mut entry: Entry) -> DbResult<()> {
     if let Some(event) = Event::of(entry.action, &entry.details) {
         events::record(conn, entry.organization, &subject, &event).await?;
     }
-    if let (Some(states), Value::Object(details)) = (entry.subject.states(conn).await?, &mut entry.details) {
+    if let Some(states) = entry.subject.states(conn).await? {
+        let details = entry.details.as_object_mut().ok_or(DbError::Corrupt { what: "audit details", source: None })?;
         details.insert("state".to_owned(), json!(states));
     }
     diesel::insert_into(audit_entries::table)
