@@ -260,7 +260,7 @@ async fn changed(
         tokio::time::sleep(GLANCE).await;
     }
     spinner.finish_and_clear();
-    Err(CommandError::Usage(format!("no worker has done it within {} seconds; is one running?", WAIT.as_secs())))
+    Err(anyhow::anyhow!("no worker has done it within {} seconds; is one running?", WAIT.as_secs()).into())
 }
 
 impl ChangeArgs {
