@@ -56,24 +56,29 @@ impl Obstacle {
 /// # Errors
 /// [`crate::DbError::Stale`] when the lease is lost.
 pub async fn settle(conn: &mut Connection, lease: Lease, id: RegistryNamespaceId, look: &Look) -> DbResult<()> {
-    jobs::finish(conn, lease).await?;
-    let Some(namespace) = registries::lock(conn, id).await? else { return Ok(()) };
-    let Some(proof) = get(conn, id).await? else { return Ok(()) };
+    if let Some(namespace) = registries::lock(conn, id).await?
+        && let Some(proof) = get(conn, id).await?
+    {
+        take(conn, &namespace, &proof, look).await?;
+    }
+    // Namespace, proof, job: in this order whoever asks for a look locks them, too.
+    jobs::finish(conn, lease).await
+}
+
+async fn take(conn: &mut Connection, namespace: &RegistryNamespace, proof: &Proof, look: &Look) -> DbResult<()> {
     match look {
-        Look::Outage(why) => after_outage(conn, id, why).await,
+        Look::Outage(why) => after_outage(conn, namespace.id, why).await,
         // Asked for anew meanwhile: what was found is an earlier one.
-        Look::Found { nonce, .. } if *nonce != proof.nonce => {
-            missed(conn, &namespace, &proof, "an earlier nonce").await
-        }
+        Look::Found { nonce, .. } if *nonce != proof.nonce => missed(conn, namespace, proof, "an earlier nonce").await,
         Look::Found { evidence, .. } => {
             let evidence = evidence.to_string();
             let shown = Shown { how: OwnershipBasis::Challenge, evidence: &evidence, actor: Actor::Worker };
-            match found(conn, &namespace, &proof, &shown).await? {
+            match found(conn, namespace, proof, &shown).await? {
                 Ok(()) => Ok(()),
-                Err(obstacle) => missed(conn, &namespace, &proof, obstacle.told()).await,
+                Err(obstacle) => missed(conn, namespace, proof, obstacle.told()).await,
             }
         }
-        Look::Missing(why) => missed(conn, &namespace, &proof, why).await,
+        Look::Missing(why) => missed(conn, namespace, proof, why).await,
     }
 }
 
