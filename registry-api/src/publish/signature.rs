@@ -3,13 +3,13 @@
 use actix_web::web;
 use chrono::Utc;
 use package_formats::manifest_signature::{CanonicalManifest, ManifestSignature, may_be_signed};
+use registry_db::Connection;
 use registry_db::manifest_keys::{self, KeyStanding};
 use registry_db::manifest_signatures::NewManifestSignature;
 use registry_db::users::{Credential, Identity};
-use registry_db::{Connection, store_settings};
 use registry_types::manifest_key::{KeyFingerprint, ManifestKey};
 use registry_types::package::PackageFormat;
-use registry_types::policy::ManifestSignatureDemand;
+use registry_types::policy::{ManifestSignatureDemand, Policy};
 
 use super::request::{Publish, manifest_invalid};
 use crate::problem::{Problem, ProblemCode};
@@ -40,6 +40,7 @@ impl Submitter {
 /// `MANIFEST_UNSIGNED`, `MANIFEST_SIGNATURE_INVALID`, `MANIFEST_KEY_NOT_ENROLLED`, `MANIFEST_KEY_REVOKED`.
 pub(super) async fn judge(
     conn: &mut Connection,
+    policy: &Policy,
     organization: &MemberOrganization,
     submitter: Submitter,
     asked: &Publish,
@@ -48,7 +49,6 @@ pub(super) async fn judge(
     if !may_be_signed(format) {
         return Ok(None);
     }
-    let policy = store_settings::policy(conn).await?;
     let demand = policy.manifest_signatures.of(organization.trust_tier);
     let stands_in = match submitter {
         Submitter::Person => false,

@@ -6,7 +6,7 @@ use registry_db::idempotency::{self, RequestKey, Seen, StoredAnswer};
 use registry_db::publish::{self, NewSubmission};
 use registry_db::registries::RegistryNamespace;
 use registry_db::users::Identity;
-use registry_db::{Connection, transaction};
+use registry_db::{Connection, store_settings, transaction};
 use registry_types::names::PackageSlug;
 use registry_types::package::Visibility;
 use serde::Serialize;
@@ -64,7 +64,7 @@ pub(crate) struct PublishAccepted {
     responses(
         (status = 200, description = "Dry run: nothing was stored", body = PublishAccepted),
         (status = 202, description = "Accepted; `Location` is the intake", body = PublishAccepted),
-        (status = 403, description = "`FORBIDDEN`, `REGISTRY_UNAUTHORIZED`, `MANIFEST_KEY_NOT_ENROLLED`, `MANIFEST_KEY_REVOKED`, `QUOTA_EXCEEDED`, `SOURCE_PUBLISH_UNSUPPORTED`", body = ProblemBody),
+        (status = 403, description = "`FORBIDDEN`, `REGISTRY_UNAUTHORIZED`, `REGISTRY_PROOF_LOST`, `REGISTRY_PROOF_REQUIRED`, `MANIFEST_KEY_NOT_ENROLLED`, `MANIFEST_KEY_REVOKED`, `QUOTA_EXCEEDED`, `SOURCE_PUBLISH_UNSUPPORTED`", body = ProblemBody),
         (status = 409, description = "`VERSION_EXISTS`, `INTAKE_IN_PROGRESS`, `IDEMPOTENCY_KEY_REUSED`, `CONFLICT`", body = ProblemBody),
         (status = 422, description = "`MANIFEST_INVALID`, with all errors and their pointers, `MANIFEST_UNSIGNED`, `MANIFEST_SIGNATURE_INVALID`", body = ProblemBody),
         Problems
@@ -114,11 +114,12 @@ async fn accept(
     Operation::PublishModule.demand(identity, &organization)?;
 
     let mut conn = state.pool.get().await?;
-    let namespace = target::namespace(&mut conn, &organization, &asked.image).await?;
+    let policy = store_settings::policy(&mut conn).await?;
+    let namespace = target::namespace(&mut conn, &policy, &organization, &asked.image).await?;
     let descriptor = asked.descriptor()?;
     demand_package(identity, &descriptor.name)?;
     let submitter = Submitter::of(identity);
-    let signature = signature::judge(&mut conn, &organization, submitter, &asked, descriptor.format).await?;
+    let signature = signature::judge(&mut conn, &policy, &organization, submitter, &asked, descriptor.format).await?;
     let operation = format!("publish:{}", organization.id);
     let key = key.as_deref().map(|key| RequestKey {
         user: identity.user,

@@ -4,9 +4,10 @@ use actix_web::HttpRequest;
 use registry_db::organizations::OrganizationKey;
 use registry_db::registries::{self, RegistryNamespace};
 use registry_db::users::Identity;
-use registry_db::{Connection, namespace_proofs, store_settings};
+use registry_db::{Connection, namespace_proofs};
 use registry_types::image_reference::ImageReference;
 use registry_types::namespace_pattern::NamespaceState;
+use registry_types::policy::Policy;
 
 use crate::problem::{Problem, ProblemCode};
 use crate::rights::{MemberOrganization, not_a_member, organization_in_header, organization_of};
@@ -61,13 +62,14 @@ async fn own(state: &AppState, identity: &Identity, key: &OrganizationKey) -> Re
 /// The verified namespace that covers the image.
 pub(super) async fn namespace(
     conn: &mut Connection,
+    policy: &Policy,
     organization: &MemberOrganization,
     image: &ImageReference,
 ) -> Result<RegistryNamespace, Problem> {
     let matching = registries::matching(conn, organization.id, image).await?;
     let (closest, state) = (matching.first().map(|namespace| namespace.id), matching.first().map(|one| one.state));
     if let Some(namespace) = matching.into_iter().find(|namespace| namespace.state == NamespaceState::Verified) {
-        return demand_proof(conn, organization, &namespace).await.map(|()| namespace);
+        return demand_proof(conn, policy, organization, &namespace).await.map(|()| namespace);
     }
     if let Some(closest) = closest
         && namespace_proofs::get(conn, closest).await?.is_some_and(|proof| proof.is_lost)
@@ -95,13 +97,12 @@ pub(super) async fn namespace(
 /// Where the policy demands it, a person's approval does not suffice.
 async fn demand_proof(
     conn: &mut Connection,
+    policy: &Policy,
     organization: &MemberOrganization,
     namespace: &RegistryNamespace,
 ) -> Result<(), Problem> {
-    let demand = store_settings::policy(conn).await?.namespaces.of(organization.trust_tier);
-    if !demand.is_for_publishing()
-        || namespace_proofs::get(conn, namespace.id).await?.is_some_and(|proof| proof.is_in_force())
-    {
+    let is_demanded = policy.namespaces.of(organization.trust_tier).is_for_publishing();
+    if !is_demanded || namespace_proofs::is_proven(conn, namespace.id).await? {
         return Ok(());
     }
     let detail = format!(

@@ -184,7 +184,7 @@ async fn set_state(
 /// A person approves without a proof only where the policy leaves it to people.
 async fn demand_proof(conn: &mut Connection, tier: TrustTier, id: RegistryNamespaceId) -> Result<(), Problem> {
     let is_demanded = store_settings::policy(conn).await?.namespaces.of(tier).is_for_approval();
-    if is_demanded && !namespace_proofs::get(conn, id).await?.is_some_and(|proof| proof.is_in_force()) {
+    if is_demanded && !namespace_proofs::is_proven(conn, id).await? {
         let detail =
             format!("the policy demands a proof of namespaces of {tier} organizations before they are approved");
         return Err(Problem::new(ProblemCode::RegistryProofRequired, detail));

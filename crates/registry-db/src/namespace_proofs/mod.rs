@@ -49,14 +49,6 @@ pub struct Proof {
     owner_id: Option<i64>,
 }
 
-impl Proof {
-    /// Whether it was found, and has not been missing too often since.
-    #[must_use]
-    pub fn is_in_force(&self) -> bool {
-        self.proven_at.is_some() && self.misses < MISSES
-    }
-}
-
 /// Asks for a proof with this nonce; an earlier one no longer counts. Call in a transaction.
 ///
 /// # Errors
@@ -77,6 +69,14 @@ pub async fn challenge(conn: &mut Connection, id: RegistryNamespaceId, nonce: &s
 /// When the database does not answer.
 pub async fn get(conn: &mut Connection, id: RegistryNamespaceId) -> DbResult<Option<Proof>> {
     Ok(proofs::table.find(id.0).select(Proof::as_select()).first(conn).await.optional()?)
+}
+
+/// Whether the proof was found, and has not been missing too often since.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn is_proven(conn: &mut Connection, id: RegistryNamespaceId) -> DbResult<bool> {
+    Ok(get(conn, id).await?.is_some_and(|proof| proof.proven_at.is_some() && proof.misses < MISSES))
 }
 
 /// Lets a worker look for the proof, unless one is about to.
