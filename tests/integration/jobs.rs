@@ -368,3 +368,16 @@ async fn a_job_that_nobody_can_read_is_given_up_and_holds_nobody_up() {
     })
     .await;
 }
+
+/// The job `waivers` once came back at once, for ever, where no waiver was open.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_worker_with_nothing_to_do_comes_to_rest() {
+    let store = Store::start().await;
+    let client = store.database.connect().await;
+    wait::until("housekeeping to be done, and nothing else to be planned", async || {
+        let jobs = client.query("SELECT kind, run_after > now() FROM jobs", &[]).await.unwrap();
+        let jobs: Vec<(String, bool)> = jobs.iter().map(|job| (job.get(0), job.get(1))).collect();
+        (jobs == [("housekeeping".to_owned(), true)]).then_some(())
+    })
+    .await;
+}

@@ -91,6 +91,7 @@ async fn an_expired_waiver_turns_a_version_quarantined() {
     assert_eq!((&over["state"], &over["in_force"]), (&json!("expired"), &json!(false)));
     assert_eq!(scene.count("audit_entries WHERE action = 'waiver.expired'").await, 1);
     assert_eq!(scene.count("audit_entries WHERE action = 'waiver.expiring'").await, 1, "one warning");
+    assert_eq!(scene.count("jobs WHERE kind = 'waivers'").await, 0, "nothing is left to wait for");
     assert!(scene.registry.requests().is_empty(), "{:?}", scene.registry.requests());
     told::assert_all_is_told(&scene.store.database).await;
 }
@@ -100,8 +101,8 @@ async fn a_waiver_is_over_for_a_new_intake_before_anybody_has_noted_it() {
     let scene = Scene::set(&coverage_and(&[jinja_escape()])).await;
     let id = ask(&scene.acme.developer, request()).await;
     let end = expiry(&approve(&scene.store.root, &id).await);
-    // The job that ends waivers is held up: only the clock can tell.
-    let hold = "UPDATE jobs SET run_after = 'infinity' WHERE kind = 'waivers'";
+    // The job that ends waivers is held up, by a worker that never ends it: only the clock can tell.
+    let hold = "UPDATE jobs SET locked_until = 'infinity' WHERE kind = 'waivers'";
     scene.store.database.connect().await.execute(hold, &[]).await.unwrap();
     clock::set(&scene.store.database, end).await;
     assert_eq!(scene.count("waivers WHERE state = 'approved'").await, 1);

@@ -2,7 +2,7 @@
 
 use chrono::{DateTime, Utc};
 use diesel::prelude::*;
-use diesel::sql_types::{Bool, Integer, Nullable, Text, Timestamptz};
+use diesel::sql_types::{Bool, Integer, Text, Timestamptz};
 use diesel_async::RunQueryDsl;
 use registry_types::audit::AuditAction;
 use registry_types::job::JobPayload;
@@ -77,13 +77,14 @@ async fn warn(conn: &mut Connection) -> DbResult<Vec<Waiver>> {
     parsed(rows)
 }
 
-/// The queue goes by the database's own time: what is due in the store's time is as far away in both.
+/// The queue goes by the database's own time: what is due in the store's time is as far away in both. No row when nothing
+/// is: of an aggregate's NULL `greatest` would make "at once".
 const NEXT: &str = "\
-    SELECT now() + greatest(interval '0', min(due) - store_now()) AS run_after FROM ( \
+    SELECT now() + greatest(interval '0', due - store_now()) AS run_after FROM ( \
         SELECT expires_at AS due FROM waivers WHERE state IN ('asked', 'approved') \
         UNION ALL \
         SELECT expires_at - make_interval(hours => $1) FROM waivers WHERE state = 'approved' AND warned_at IS NULL \
-    ) dues";
+    ) dues ORDER BY due LIMIT 1";
 
 /// Bringing forward leaves a job alone that is being carried out: its end plans anew.
 const BRING_FORWARD: &str = "\
@@ -96,11 +97,12 @@ const BRING_FORWARD: &str = "\
 pub async fn plan(conn: &mut Connection) -> DbResult<()> {
     #[derive(QueryableByName)]
     struct Next {
-        #[diesel(sql_type = Nullable<Timestamptz>)]
-        run_after: Option<DateTime<Utc>>,
+        #[diesel(sql_type = Timestamptz)]
+        run_after: DateTime<Utc>,
     }
-    let next: Next = diesel::sql_query(NEXT).bind::<Integer, _>(WARNING_HOURS).get_result(conn).await?;
-    let Some(run_after) = next.run_after else { return Ok(()) };
+    let next: Option<Next> =
+        diesel::sql_query(NEXT).bind::<Integer, _>(WARNING_HOURS).get_result(conn).await.optional()?;
+    let Some(Next { run_after }) = next else { return Ok(()) };
     let how = Enqueue { run_after: Some(run_after), dedup_key: Some(KEY.to_owned()), ..Enqueue::default() };
     jobs::enqueue(conn, &JobPayload::Waivers {}, how).await?;
     diesel::sql_query(BRING_FORWARD).bind::<Text, _>(KEY).bind::<Timestamptz, _>(run_after).execute(conn).await?;
