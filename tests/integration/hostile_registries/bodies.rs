@@ -21,6 +21,7 @@ fn outages() -> Vec<(&'static str, Reply)> {
         ("encoded", Reply::new(200, "{}").header("Content-Encoding", "gzip")),
         ("not-http", Reply::raw("220 mail.example.org ESMTP ready\r\n")),
         ("headers-without-end", Reply::raw_without_end("HTTP/1.1 200 OK\r\nX: ")),
+        ("soon-without-end", Reply::raw_without_end("HTTP/1.1 100 Continue\r\n\r\n")),
     ]
 }
 
