@@ -369,6 +369,32 @@ async fn a_job_that_nobody_can_read_is_given_up_and_holds_nobody_up() {
     .await;
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_connection_prepares_what_is_asked_often_once() {
+    let queue = Queue::new().await;
+    // Only a connection itself sees what it has prepared: it writes that down at each insert.
+    let client = queue.database.connect().await;
+    let note = "CREATE TABLE kept (statement text, uses bigint); \
+                CREATE FUNCTION note_kept() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN \
+                    DELETE FROM kept; \
+                    INSERT INTO kept SELECT statement, generic_plans + custom_plans FROM pg_prepared_statements; \
+                    RETURN NULL; \
+                END $$; \
+                CREATE TRIGGER note_kept AFTER INSERT ON jobs FOR EACH STATEMENT EXECUTE FUNCTION note_kept();";
+    client.batch_execute(note).await.unwrap();
+    let mut conn = queue.connection().await;
+    for _ in 0..3 {
+        jobs::enqueue(&mut conn, &payload(), Enqueue::default()).await.unwrap();
+        let job = claim(&mut conn).await.unwrap();
+        jobs::progressed(&mut conn, job.lease).await.unwrap();
+    }
+    for text in ["INSERT INTO \"jobs\"", "SELECT id, attempt, max_attempts", "UPDATE jobs SET max_attempts"] {
+        let kept = client.query("SELECT uses FROM kept WHERE starts_with(statement, $1)", &[&text]).await.unwrap();
+        let uses: Vec<i64> = kept.iter().map(|row| row.get(0)).collect();
+        assert!(matches!(*uses, [several] if several > 1), "{text}: {uses:?}");
+    }
+}
+
 /// The job `waivers` once came back at once, for ever, where no waiver was open.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_worker_with_nothing_to_do_comes_to_rest() {

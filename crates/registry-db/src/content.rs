@@ -12,6 +12,7 @@ use registry_types::ids::{OrganizationId, VersionId};
 use serde_json::Value;
 
 use crate::error::stored;
+use crate::prepared::prepared;
 use crate::schema::{blobs, layer_catalogs, manifests, organization_blobs, version_blobs, version_manifests};
 use crate::{Connection, DbError, DbResult};
 
@@ -93,11 +94,10 @@ pub async fn reusable_blobs(
     organization: OrganizationId,
     digests: &[Digest],
 ) -> DbResult<HashSet<Digest>> {
-    let rows: Vec<ReusableRow> = diesel::sql_query(REUSABLE)
+    let reusable = diesel::sql_query(REUSABLE)
         .bind::<sql_types::Uuid, _>(organization.0)
-        .bind::<sql_types::Array<sql_types::Text>, _>(texts(digests))
-        .load(conn)
-        .await?;
+        .bind::<sql_types::Array<sql_types::Text>, _>(texts(digests));
+    let rows: Vec<ReusableRow> = prepared(reusable).load(conn).await?;
     rows.into_iter().map(|row| stored("digest", &row.digest)).collect()
 }
 

@@ -11,6 +11,7 @@ use registry_types::job::JobPayload;
 
 use crate::error::stored;
 use crate::jobs::{self, Enqueue, Lease};
+use crate::prepared::prepared;
 use crate::schema::events;
 use crate::webhooks::{interested, plan_delivery};
 use crate::{Connection, DbResult};
@@ -61,14 +62,13 @@ pub(crate) async fn insert(
     subject: &str,
     event: &Event,
 ) -> DbResult<bool> {
-    let inserted: Wanted = diesel::sql_query(RECORD)
+    let record = diesel::sql_query(RECORD)
         .bind::<Uuid, _>(id.0)
         .bind::<Nullable<Uuid>, _>(organization.map(uuid::Uuid::from))
         .bind::<Text, _>(event.kind.as_str())
         .bind::<Text, _>(subject)
-        .bind::<Jsonb, _>(&event.data)
-        .get_result(conn)
-        .await?;
+        .bind::<Jsonb, _>(&event.data);
+    let inserted: Wanted = prepared(record).get_result(conn).await?;
     Ok(inserted.is_wanted)
 }
 

@@ -17,6 +17,7 @@ use registry_types::job::{JobKind, JobPayload};
 
 use crate::audit::{self, Actor, Entry};
 use crate::error::stored;
+use crate::prepared::prepared;
 use crate::schema::jobs;
 use crate::{Connection, DbError, DbResult};
 
@@ -102,7 +103,7 @@ impl ClaimedJob {
 /// When the database refuses.
 pub async fn enqueue(conn: &mut Connection, payload: &JobPayload, how: Enqueue) -> DbResult<JobId> {
     let json = serde_json::to_value(payload).map_err(|e| DbError::corrupt("job payload")(Box::new(e)))?;
-    let id: uuid::Uuid = diesel::insert_into(jobs::table)
+    let insert = diesel::insert_into(jobs::table)
         .values((
             jobs::id.eq(uuid::Uuid::from(JobId::new())),
             jobs::kind.eq(payload.kind().as_str()),
@@ -118,9 +119,8 @@ pub async fn enqueue(conn: &mut Connection, payload: &JobPayload, how: Enqueue) 
         // Changes nothing, but gives back the open job's id.
         .do_update()
         .set(jobs::dedup_key.eq(diesel::upsert::excluded(jobs::dedup_key)))
-        .returning(jobs::id)
-        .get_result(conn)
-        .await?;
+        .returning(jobs::id);
+    let id: uuid::Uuid = prepared(insert).get_result(conn).await?;
     Ok(id.into())
 }
 
@@ -159,15 +159,13 @@ pub async fn claim(
     limits: ClaimLimits,
 ) -> DbResult<Option<ClaimedJob>> {
     let kinds: Vec<&str> = kinds.iter().map(|kind| kind.as_str()).collect();
-    let row: Option<ClaimedRow> = diesel::sql_query(CLAIM)
+    let claim = diesel::sql_query(CLAIM)
         .bind::<sql_types::Array<sql_types::Text>, _>(kinds)
         .bind::<sql_types::Text, _>(worker)
         .bind::<sql_types::Double, _>(lease.as_secs_f64())
         .bind::<sql_types::BigInt, _>(i64::from(limits.per_organization))
-        .bind::<sql_types::BigInt, _>(i64::from(limits.per_source_host))
-        .get_result(conn)
-        .await
-        .optional()?;
+        .bind::<sql_types::BigInt, _>(i64::from(limits.per_source_host));
+    let row: Option<ClaimedRow> = prepared(claim).get_result(conn).await.optional()?;
     let Some(row) = row else { return Ok(None) };
     let kind = stored("job kind", &row.kind)?;
     Ok(Some(ClaimedJob {
@@ -230,10 +228,8 @@ pub async fn progressed(conn: &mut Connection, lease: Lease) -> DbResult<()> {
     .bind::<sql_types::Uuid, _>(uuid::Uuid::from(lease.job))
     .bind::<sql_types::Integer, _>(lease.attempt)
     // This attempt is the first of them.
-    .bind::<sql_types::Integer, _>(ATTEMPTS - 1)
-    .execute(conn)
-    .await?;
-    held(noted)
+    .bind::<sql_types::Integer, _>(ATTEMPTS - 1);
+    held(prepared(noted).execute(conn).await?)
 }
 
 /// Ends the job; in the transaction that writes its results.

@@ -31,6 +31,7 @@ pub mod organizations;
 pub mod packages;
 pub mod paging;
 mod pool;
+mod prepared;
 pub mod publish;
 pub mod pull;
 pub mod quotas;

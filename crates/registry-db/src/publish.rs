@@ -20,6 +20,7 @@ use crate::error::stored;
 use crate::intakes::{EventKind, insert_event, job_key};
 use crate::jobs::{self, Enqueue};
 use crate::manifest_signatures::{self, NewManifestSignature};
+use crate::prepared::prepared;
 use crate::quotas::{self, Exceeded};
 use crate::schema::{intakes, organizations, packages, versions};
 use crate::{Connection, DbResult, listing, store_settings};
@@ -231,10 +232,13 @@ async fn pending_version(
     );
     let Some((id, state)) = existing else {
         let id = VersionId::new();
-        diesel::insert_into(versions::table)
-            .values((versions::id.eq(id.0), versions::package_id.eq(package.0), versions::version.eq(number), content))
-            .execute(conn)
-            .await?;
+        let insert = diesel::insert_into(versions::table).values((
+            versions::id.eq(id.0),
+            versions::package_id.eq(package.0),
+            versions::version.eq(number),
+            content,
+        ));
+        prepared(insert).execute(conn).await?;
         return Ok(Ok(id));
     };
     let state: VersionState = stored("version state", &state)?;

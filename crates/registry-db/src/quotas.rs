@@ -6,6 +6,7 @@ use registry_types::ids::OrganizationId;
 use registry_types::names::PackageSlug;
 use registry_types::policy::Quota;
 
+use crate::prepared::prepared;
 use crate::{Connection, DbResult};
 
 /// Which quota a submission would go beyond, and what it is.
@@ -48,11 +49,8 @@ pub(crate) async fn exceeded(
     package: &PackageSlug,
     quota: &Quota,
 ) -> DbResult<Option<Exceeded>> {
-    let usage: Usage = diesel::sql_query(USAGE)
-        .bind::<Uuid, _>(organization.0)
-        .bind::<Text, _>(package.as_str())
-        .get_result(conn)
-        .await?;
+    let usage = diesel::sql_query(USAGE).bind::<Uuid, _>(organization.0).bind::<Text, _>(package.as_str());
+    let usage: Usage = prepared(usage).get_result(conn).await?;
     Ok(if usage.open_intakes >= i64::from(quota.open_intakes) {
         Some(Exceeded::OpenIntakes(quota.open_intakes))
     } else if usage.versions_today >= i64::from(quota.versions_per_day) {

@@ -6,6 +6,7 @@ use registry_types::digest::Digest;
 use registry_types::ids::OrganizationId;
 
 use crate::jobs::Lease;
+use crate::prepared::prepared;
 use crate::{Connection, DbResult};
 
 const BEGIN: &str = "\
@@ -26,14 +27,12 @@ pub async fn begin(
     digest: &Digest,
     lease: Lease,
 ) -> DbResult<bool> {
-    let begun = diesel::sql_query(BEGIN)
+    let begin = diesel::sql_query(BEGIN)
         .bind::<sql_types::Uuid, _>(organization.0)
         .bind::<sql_types::Text, _>(digest.to_string())
         .bind::<sql_types::Uuid, _>(lease.job.0)
-        .bind::<sql_types::Integer, _>(lease.attempt)
-        .execute(conn)
-        .await?;
-    Ok(begun > 0)
+        .bind::<sql_types::Integer, _>(lease.attempt);
+    Ok(prepared(begin).execute(conn).await? > 0)
 }
 
 /// Ends a transfer, in the transaction that records what it brought. One that is not ended holds as long as its job's lease.
@@ -41,14 +40,13 @@ pub async fn begin(
 /// # Errors
 /// When the database does not answer.
 pub async fn end(conn: &mut Connection, organization: OrganizationId, digest: &Digest, lease: Lease) -> DbResult<()> {
-    diesel::sql_query(
+    let end = diesel::sql_query(
         "DELETE FROM blob_transfers WHERE organization_id = $1 AND digest = $2 AND job_id = $3 AND attempt = $4",
     )
     .bind::<sql_types::Uuid, _>(organization.0)
     .bind::<sql_types::Text, _>(digest.to_string())
     .bind::<sql_types::Uuid, _>(lease.job.0)
-    .bind::<sql_types::Integer, _>(lease.attempt)
-    .execute(conn)
-    .await?;
+    .bind::<sql_types::Integer, _>(lease.attempt);
+    prepared(end).execute(conn).await?;
     Ok(())
 }

@@ -13,6 +13,7 @@ use registry_types::ids::{
 use registry_types::names::PackageSlug;
 use serde::Serialize;
 
+use crate::prepared::prepared;
 use crate::{Connection, DbResult};
 
 /// The thing that an entry is about; shown as `thing:<id>`.
@@ -87,7 +88,7 @@ impl Subject {
                     (SELECT 'sha256:' || encode(sha256(convert_to(state::text, 'UTF8')), 'hex') FROM ({state}) s (state)) AS after"
         );
         let states = diesel::sql_query(sql).bind::<Text, _>(self.to_string()).bind::<Array<Uuid>, _>(ids);
-        Ok(Some(states.get_result(conn).await?))
+        Ok(Some(prepared(states).get_result(conn).await?))
     }
 
     /// A query for the state: all that only changes together with an entry, and nothing else. Secrets are in it as hashes, times as

@@ -23,6 +23,7 @@ use serde_json::{Value, json};
 use crate::error::stored;
 use crate::jobs::{self, Lease};
 use crate::manifest_signatures::{self, VersionSignature};
+use crate::prepared::prepared;
 use crate::schema::{intake_checks, intake_steps, intakes, organizations, packages, versions};
 use crate::{Connection, DbError, DbResult, durable};
 
@@ -322,10 +323,7 @@ async fn insert_events(
     if events.is_empty() {
         return Ok(());
     }
-    diesel::sql_query(INSERT_EVENTS)
-        .bind::<SqlUuid, _>(id.0)
-        .bind::<Jsonb, _>(Value::from(events))
-        .execute(conn)
-        .await?;
+    let insert = diesel::sql_query(INSERT_EVENTS).bind::<SqlUuid, _>(id.0).bind::<Jsonb, _>(Value::from(events));
+    prepared(insert).execute(conn).await?;
     Ok(())
 }
